@@ -1,0 +1,1 @@
+"""Plans, executors and the command line: the only place that knows Dask."""

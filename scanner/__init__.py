@@ -1,0 +1,1 @@
+"""Physics and statistics of parameter scans: arrays in, arrays out."""

@@ -1,0 +1,1 @@
+"""Bytes, chunks and labels: event stores, parts and cubes. Knows no physics."""

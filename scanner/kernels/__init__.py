@@ -1,7 +1,7 @@
 """The compiled kernels: pure functions of arrays and scalars, and the only place with numba."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numba
 
@@ -13,5 +13,5 @@ FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
 
 def jit(function: Kernel) -> Kernel:
     """Compile a kernel with the options that every kernel shares."""
-    compiled: Kernel = numba.njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")(function)
-    return compiled
+    compile_kernel = numba.njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
+    return cast("Kernel", compile_kernel(function))

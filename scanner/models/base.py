@@ -1,0 +1,107 @@
+"""What every coupling model answers, and the step from a cross-section limit to a coupling limit."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from scanner.errors import InputError
+
+Array = NDArray[np.float64]
+
+
+class CouplingModel(ABC):
+    """A new particle whose production cross section is σ(m, s, g) = σ(m, s, 1) g^power.
+
+    The branching fractions and, for the searches that use these models, the prompt decay do not
+    depend on the coupling, so a cross-section limit gives one coupling limit (a half-line).
+    """
+
+    name: ClassVar[str]
+    """Key in `scanner.models.MODELS`."""
+    title: ClassVar[str]
+    coupling: ClassVar[str]
+    """Symbol of the coupling, as on a plot's axis."""
+    coupling_name: ClassVar[str]
+    """The coupling in words, the `long_name` of a limit."""
+    unit: ClassVar[str]
+    """Unit of the coupling; "1" when it has none."""
+    power: ClassVar[int]
+    """σ ∝ coupling**power."""
+    reference: ClassVar[str]
+    final_states: ClassVar[tuple[str, ...]]
+    """Decays that `branching_fraction` knows."""
+
+    @abstractmethod
+    def mass_range(self, sqrt_s: float) -> tuple[float, float]:
+        """Return the lowest and highest mass [GeV] at which the model's formulas hold."""
+
+    @abstractmethod
+    def cross_section(self, m: ArrayLike, sqrt_s: float) -> Array:
+        """Return the production cross section [fb] at unit coupling; 0 above the threshold."""
+
+    @abstractmethod
+    def widths(self, m: ArrayLike) -> dict[str, Array]:
+        """Return the partial widths [GeV] at unit coupling, by final state, each of the shape of m."""
+
+    def width(self, m: ArrayLike) -> Array:
+        """Return the total width [GeV] at unit coupling; it scales with coupling**power."""
+        return np.asarray(sum(self.widths(m).values(), start=np.zeros(np.shape(m))))
+
+    def branching_fraction(self, m: ArrayLike, final_state: str) -> Array:
+        """Return the branching fraction to `final_state` at mass m [GeV].
+
+        Raises
+        ------
+        InputError
+            For a final state that the model does not have.
+        """
+        if final_state not in self.final_states:
+            raise InputError(
+                f"model {self.name} has no final state {final_state!r}; it has {', '.join(self.final_states)}"
+            )
+        widths = self.widths(m)
+        total = np.asarray(sum(widths.values(), start=np.zeros(np.shape(m))))
+        with np.errstate(invalid="ignore"):
+            return np.asarray(np.where(total > 0, widths[final_state] / total, 0.0))
+
+    def coupling_limit(
+        self, cross_section_limit: ArrayLike, m: ArrayLike, sqrt_s: float, final_state: str | None = None
+    ) -> Array:
+        """Turn a cross-section limit into the limit on the coupling.
+
+        Parameters
+        ----------
+        cross_section_limit
+            Upper limit [fb] on σ×B when `final_state` is given, on σ when it is None. Shapes that
+            broadcast with `m`.
+        m
+            Mass [GeV].
+        sqrt_s
+            Centre-of-mass energy [GeV].
+        final_state
+            The decay that the search looks at.
+
+        Returns
+        -------
+        Array
+            (limit / (σ(g=1) B))^(1/power); infinite where the production or the decay is closed, NaN
+            where the limit is NaN.
+        """
+        limit, mass = np.asarray(cross_section_limit, dtype=np.float64), np.asarray(m, dtype=np.float64)
+        reach = self.cross_section(mass, sqrt_s)
+        if final_state is not None:
+            reach = reach * self.branching_fraction(mass, final_state)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.where(reach > 0, limit / reach, np.where(np.isnan(limit), np.nan, np.inf))
+            return np.asarray(ratio ** (1.0 / self.power))
+
+
+def checked_mass(m: ArrayLike) -> Array:
+    """Return m as float64, after refusing what is not a positive finite mass."""
+    mass = np.asarray(m, dtype=np.float64)
+    good = np.isfinite(mass) & (mass > 0)
+    if not np.all(good):
+        raise InputError(f"mass {mass[~good].flat[0]} GeV: a positive finite mass is needed")
+    return mass

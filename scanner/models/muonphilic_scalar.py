@@ -14,7 +14,7 @@ from scanner.models.radiation import threshold
 
 
 def _loop(m: Array) -> Array:
-    """Amplitude |F| of S → γγ through a muon loop below 2m_μ (as for the Higgs boson, Higgs Hunter's Guide, ch. 2)."""
+    """Amplitude |F| of S → γγ through a muon loop below 2m_μ, as for the Higgs boson."""
     t = 4 * (MASS_MUON / m) ** 2
     return np.asarray(2 * t * (1 + (1 - t) * np.arcsin(1 / np.sqrt(np.maximum(t, 1.0))) ** 2))
 

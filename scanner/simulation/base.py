@@ -1,0 +1,91 @@
+"""What every process of the embedded generator answers."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from scanner.errors import InputError
+
+Columns = dict[str, NDArray[Any]]
+Parameters = Mapping[str, float]
+
+
+class Process(ABC):
+    """One reaction: its cross section, and its events as candidates after the detector.
+
+    `generate` numbers its events from 0; an event may give no candidate, one, or several, and the
+    rows of an event follow each other.
+    """
+
+    name: ClassVar[str]
+    """Key in `scanner.simulation.PROCESSES`."""
+    title: ClassVar[str]
+    role: ClassVar[str]
+    """"signal" or "background"."""
+    approximation: ClassVar[str]
+    """What the simulation leaves out, and which numbers in it are defaults."""
+    parameters: ClassVar[tuple[str, ...]] = ()
+    """Names of the parameters that the process knows."""
+    columns: ClassVar[dict[str, str]]
+    """Units of the columns that it makes, without `event`."""
+
+    @abstractmethod
+    def cross_section(self, sqrt_s: float, parameters: Parameters) -> float:
+        """Return the cross section [fb] that `generate` stands for, before the detector."""
+
+    @abstractmethod
+    def generate(self, events: int, rng: Generator, sqrt_s: float, parameters: Parameters) -> Columns:
+        """Return the candidates of `events` produced events, float32, and their `event` number."""
+
+    def check(self, parameters: Parameters) -> None:
+        """Refuse parameters that the process does not know.
+
+        Raises
+        ------
+        InputError
+            For an unknown name, or a value that is not a finite number.
+        """
+        for key, value in parameters.items():
+            if key not in self.parameters:
+                known = ", ".join(self.parameters) or "none"
+                raise InputError(f"process {self.name} has no parameter {key!r}; it has {known}")
+            if not np.isfinite(value):
+                raise InputError(f"process {self.name}: {key} = {value} is not a finite number")
+
+
+def required(process: str, parameters: Parameters, name: str) -> float:
+    """Return a parameter that must be given.
+
+    Raises
+    ------
+    InputError
+        When it is missing.
+    """
+    if name not in parameters:
+        raise InputError(f"process {process} needs the parameter {name!r}; given: {sorted(parameters)}")
+    return float(parameters[name])
+
+
+def mass_between(process: str, parameters: Parameters, low: float, high: float) -> float:
+    """Return the mass of a signal [GeV].
+
+    Raises
+    ------
+    InputError
+        When it is missing or not between `low` and `high`.
+    """
+    mass = required(process, parameters, "mass")
+    if not low < mass < high:
+        raise InputError(f"process {process}: mass {mass} GeV is not between {low:.6g} and {high:.6g} GeV")
+    return mass
+
+
+def as_columns(event: NDArray[Any], values: Mapping[str, NDArray[Any]]) -> Columns:
+    """Return columns in the stored types: int64 for `event`, float32 for the rest."""
+    stored: Columns = {"event": np.ascontiguousarray(event, dtype=np.int64)}
+    stored.update({name: np.ascontiguousarray(v, dtype=np.float32) for name, v in values.items()})
+    return stored

@@ -1,0 +1,179 @@
+"""Four muons: the signals e⁺e⁻ → μ⁺μ⁻X, X → μ⁺μ⁻ and their standard-model background."""
+
+import math
+from functools import cache
+from typing import ClassVar
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from scanner.constants import ALPHA, MASS_MUON
+from scanner.errors import InputError
+from scanner.models import MODELS, radiation
+from scanner.models.cross_sections import mu_mu_x
+from scanner.simulation import detector, kinematics, network
+from scanner.simulation.base import Columns, Parameters, Process, as_columns, mass_between
+from scanner.simulation.radiated import radiated_events
+from scanner.simulation.sampling import InverseCDF
+
+Array = NDArray[np.float64]
+
+PAIRS = ((0, 1), (0, 3), (2, 1), (2, 3))
+"""Opposite-sign pairs of the muons (μ⁻, μ⁺, μ⁻ of X, μ⁺ of X); the last one is X."""
+MUONS_IN_SKIM = 2
+FOUR_MUON_COLUMNS = {
+    "m_mumu": "GeV", "m_other": "GeV", "m_recoil": "GeV", "m_4mu": "GeV", "n_muons": "1", "nn": "1",
+}  # fmt: skip
+"""Mass of the pair, of the other pair, against the pair, of all four; identified muons; classifier."""
+
+
+def candidates(muons: Array, sqrt_s: float, rng: Generator, *, signal: bool) -> Columns:
+    """Simulate the detector and build the four opposite-sign pairs of every accepted event.
+
+    An event needs four tracks, and two identified muons: a search asks for more by `n_muons`.
+
+    Parameters
+    ----------
+    muons
+        Four-momenta (4 muons, 4, N) in the centre of mass, as `radiated_events` gives them.
+    signal
+        Whether the last two muons come from the new particle; decides the classifier's output alone.
+    """
+    lab = np.concatenate([kinematics.to_laboratory(k) for k in muons], axis=1)
+    shape = (4, muons.shape[2])
+    found = np.all(detector.tracks_found(lab, rng).reshape(shape), axis=0)
+    identified = np.sum(detector.muons_identified(lab, rng).reshape(shape), axis=0)
+    measured = detector.smear_tracks(lab, MASS_MUON, rng).reshape(4, *shape)
+    kept = found & (identified >= MUONS_IN_SKIM)
+    return _pairs(measured[:, :, kept], np.flatnonzero(kept), identified[kept], sqrt_s, rng, signal)
+
+
+def _pairs(
+    p: Array,
+    event: NDArray[np.intp],
+    identified: NDArray[np.intp],
+    sqrt_s: float,
+    rng: Generator,
+    signal: bool,
+) -> Columns:
+    """Build the rows from measured momenta p (E x y z, muon, N); four rows an event, in PAIRS' order."""
+    n = p.shape[2]
+    total = kinematics.mass(p.sum(axis=1))
+    beams = kinematics.to_laboratory(np.array([[sqrt_s], [0.0], [0.0], [0.0]]))
+    pairs = [p[:, i] + p[:, j] for i, j in PAIRS]
+    is_signal = np.zeros((n, 4), dtype=np.bool_)
+    is_signal[:, 3] = signal
+    return as_columns(
+        np.repeat(event, 4),
+        {
+            "m_mumu": np.stack([kinematics.mass(q) for q in pairs], axis=1).ravel(),
+            "m_other": np.stack([kinematics.mass(q) for q in pairs[::-1]], axis=1).ravel(),
+            "m_recoil": np.stack([kinematics.mass(beams - q) for q in pairs], axis=1).ravel(),
+            "m_4mu": np.repeat(total, 4),
+            "n_muons": np.repeat(identified, 4),
+            "nn": network.output(is_signal, rng).ravel(),
+        },
+    )
+
+
+class _Signal(Process):
+    """e⁺e⁻ → μ⁺μ⁻X, X → μ⁺μ⁻ for a new particle X of zero width."""
+
+    role: ClassVar[str] = "signal"
+    parameters: ClassVar[tuple[str, ...]] = ("mass", "cross_section", "coupling")
+    columns: ClassVar[dict[str, str]] = FOUR_MUON_COLUMNS
+    kind: ClassVar[str]
+    model: ClassVar[str]
+
+    def cross_section(self, sqrt_s: float, parameters: Parameters) -> float:
+        """Return σ×B(X → μ⁺μ⁻) [fb]: as given by `cross_section`, or from `coupling` by the model."""
+        self.check(parameters)
+        given = [name for name in ("cross_section", "coupling") if name in parameters]
+        if len(given) != 1:
+            raise InputError(f"process {self.name} needs either cross_section [fb] or coupling")
+        value = float(parameters[given[0]])
+        if value < 0:
+            raise InputError(f"process {self.name}: {given[0]} = {value} must not be negative")
+        if given == ["cross_section"]:
+            return value
+        mass, model = self._mass(sqrt_s, parameters), MODELS[self.model]
+        unit = model.cross_section(mass, sqrt_s) * model.branching_fraction(mass, "mu_mu")
+        return float(unit) * value**model.power
+
+    def _mass(self, sqrt_s: float, parameters: Parameters) -> float:
+        return mass_between(self.name, parameters, 2 * MASS_MUON, radiation.threshold(sqrt_s))
+
+    def generate(self, events: int, rng: Generator, sqrt_s: float, parameters: Parameters) -> Columns:
+        """Return four candidates for every event with four tracks and two identified muons."""
+        mass = np.full(events, self._mass(sqrt_s, parameters))
+        return candidates(radiated_events(rng, self.kind, mass, sqrt_s), sqrt_s, rng, signal=True)
+
+
+class MuMuZPrime(_Signal):
+    """The vector signal."""
+
+    name: ClassVar[str] = "mu_mu_zprime"
+    title: ClassVar[str] = "e⁺e⁻ → μ⁺μ⁻Z′, Z′ → μ⁺μ⁻"
+    approximation: ClassVar[str] = (
+        "tree level with all spin correlations; no initial-state radiation, no interference between "
+        "equal muons, zero width; detector and classifier are parametrised defaults"
+    )
+    kind: ClassVar[str] = "vector"
+    model: ClassVar[str] = "zprime_lmu_ltau"
+
+
+class MuMuScalar(_Signal):
+    """The scalar signal."""
+
+    name: ClassVar[str] = "mu_mu_scalar"
+    title: ClassVar[str] = "e⁺e⁻ → μ⁺μ⁻S, S → μ⁺μ⁻"
+    approximation: ClassVar[str] = MuMuZPrime.approximation
+    kind: ClassVar[str] = "scalar"
+    model: ClassVar[str] = "muonphilic_scalar"
+
+
+def conversion_density(log_mass: Array) -> Array:
+    """Return (m²/dm²) dP/dm² × 2 of a virtual photon's conversion to muons, per unit of ln m.
+
+    The leading-logarithmic factor is dm²/m² (α/3π)(1+2r)√(1−4r), r = m_μ²/m².
+    """
+    r = MASS_MUON**2 * np.exp(-2 * log_mass)
+    velocity = np.sqrt(np.maximum(1 - 4 * r, 0))
+    return np.asarray(2 * ALPHA / (3 * math.pi) * (1 + 2 * r) * velocity)
+
+
+@cache
+def radiated_mass_spectrum(sqrt_s: float) -> InverseCDF:
+    """Return dσ/d ln m [fb] of e⁺e⁻ → μ⁺μ⁻γ*, γ* → μ⁺μ⁻ with the virtual photon's mass m."""
+
+    def density(log_mass: Array) -> Array:
+        sigma = mu_mu_x("vector", np.exp(log_mass), sqrt_s)
+        return np.asarray(conversion_density(log_mass) * 4 * math.pi * ALPHA * sigma)
+
+    low, high = math.log(2 * MASS_MUON), math.log(radiation.threshold(sqrt_s) * (1 - 1e-6))
+    return InverseCDF.of(density, low, high, 2001)
+
+
+class FourMuons(Process):
+    """The standard-model background: a pair of muons that radiates a virtual photon into another one."""
+
+    name: ClassVar[str] = "four_muons"
+    title: ClassVar[str] = "e⁺e⁻ → μ⁺μ⁻μ⁺μ⁻"
+    role: ClassVar[str] = "background"
+    approximation: ClassVar[str] = (
+        "leading logarithm in the virtual photon's mass, radiated by the muons with the matrix element of "
+        "the vector signal; no initial-state radiation; detector and classifier are parametrised defaults"
+    )
+    columns: ClassVar[dict[str, str]] = FOUR_MUON_COLUMNS
+
+    def cross_section(self, sqrt_s: float, parameters: Parameters) -> float:
+        """Return ∫ dm²/m² (α/3π)(1+2r)√(1−4r) σ(e⁺e⁻ → μ⁺μ⁻V; g = e) [fb]: 51 fb at 10.58 GeV."""
+        self.check(parameters)
+        return radiated_mass_spectrum(sqrt_s).integral
+
+    def generate(self, events: int, rng: Generator, sqrt_s: float, parameters: Parameters) -> Columns:
+        """Return four candidates for every event with four tracks and two identified muons."""
+        self.check(parameters)
+        mass = np.exp(radiated_mass_spectrum(sqrt_s).sample(rng, events))
+        return candidates(radiated_events(rng, "vector", mass, sqrt_s), sqrt_s, rng, signal=False)

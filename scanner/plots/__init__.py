@@ -1,0 +1,22 @@
+"""Figures of limit cubes, projections and spectra: they draw what they are given and compute nothing.
+
+Every function returns a `matplotlib.figure.Figure` that belongs to no window system and no global
+state, so that it can be drawn on a worker, in a notebook or in a test alike.
+"""
+
+from scanner.plots.files import save
+from scanner.plots.limits import limit_plot, overview_plot
+from scanner.plots.overlays import Overlay
+from scanner.plots.projections import projection_plot
+from scanner.plots.spectra import Marker, spectrum_plot, window_plot
+
+__all__ = [
+    "Marker",
+    "Overlay",
+    "limit_plot",
+    "overview_plot",
+    "projection_plot",
+    "save",
+    "spectrum_plot",
+    "window_plot",
+]

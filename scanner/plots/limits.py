@@ -1,0 +1,87 @@
+"""Limit plots: observed and expected limits over the mass, with the local significance below."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from scanner.plots import curves, draw, frame, labels, overlays, style
+from scanner.plots.overlays import Overlay
+
+FIRST = (draw.OBSERVED, draw.MEDIAN, draw.BAND_68, draw.BAND_95)
+"""Legend entries in the order of their importance."""
+
+
+@style.styled
+def limit_plot(
+    cube: xr.Dataset,
+    variable: str | None = None,
+    overlay: Overlay | Iterable[Overlay] | None = None,
+) -> Figure:
+    """Draw one limit of a cube over the mass, with the local significance below it.
+
+    Parameters
+    ----------
+    cube : Dataset
+        Limit cube over one scan axis: `<variable>_limit` (mass,), `<variable>_limit_expected`
+        (mass, quantile) in the units of their attributes, `z_local` (mass,) where there is one, and
+        a coordinate `region` (mass,) where several regions are not to be joined.
+    variable : str, optional
+        coupling, cross_section, branching_fraction or yield; the first of these that the cube has.
+    overlay : Overlay or several, optional
+        Published limits in the unit of the variable, instead of those in the cube's attribute `published`.
+
+    Returns
+    -------
+    Figure
+        Masses without a limit (vetoes, failed fits) are gaps in every line, on grey.
+
+    Raises
+    ------
+    InputError
+        If the cube has no such limit, no windows, or more than one scan axis.
+    """
+    return _stack(cube, (curves.choose(cube, variable),), overlay)
+
+
+@style.styled
+def overview_plot(cube: xr.Dataset) -> Figure:
+    """Draw every limit of a cube but the bare yield, stacked, the coupling lowest.
+
+    Parameters
+    ----------
+    cube : Dataset
+        Limit cube over one scan axis, as for `limit_plot`.
+
+    Raises
+    ------
+    InputError
+        As `limit_plot`.
+    """
+    physical = tuple(q for q in reversed(curves.available(cube)) if q != "yield")
+    return _stack(cube, physical or (curves.choose(cube, None),), None)
+
+
+def _stack(
+    cube: xr.Dataset, variables: tuple[str, ...], overlay: Overlay | Iterable[Overlay] | None
+) -> Figure:
+    cube = curves.single(cube)
+    axis = curves.scan_axis(cube, curves.array(cube, variables[0]))
+    height = 3.4 if len(variables) == 1 else 2.7
+    figure, axes = style.panels([height] * len(variables) + [1.15] * ("z_local" in cube))
+    for panel, variable in zip(axes, variables, strict=False):
+        curve = curves.read(cube, variable)
+        headroom = frame.HEADROOM if panel is axes[0] else frame.LITTLE_HEADROOM
+        draw.limit(panel, curve, overlays.choose(cube, variable, overlay), headroom)
+        panel.set_ylabel(labels.quantity(curves.array(cube, variable)))
+        if panel is axes[0]:
+            frame.legend(panel, labels.heading(cube.attrs, what="upper limits"), FIRST)
+        else:
+            frame.legend(panel, "", without=(*FIRST, draw.NO_LIMIT))
+    if "z_local" in cube:
+        unit = str(cube[axis].attrs.get("units", "GeV"))
+        draw.significance(axes[-1], curve, np.array(cube["z_local"].values, dtype=np.float64), unit)
+    frame.mass_axis(axes[-1], curve.mass, labels.axis(cube, axis))
+    frame.header(axes[0], cube.attrs)
+    return figure

@@ -1,0 +1,78 @@
+"""Published limits that are drawn over a cube's own."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from scanner.errors import InputError
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """A published limit.
+
+    Attributes
+    ----------
+    label : str
+        What the legend says.
+    mass : (N,) array-like
+        Masses [unit of the scan axis]; a line joins neighbours, NaN breaks it.
+    value : (N,) array-like
+        Upper limits [unit of the variable that is drawn].
+    """
+
+    label: str
+    mass: ArrayLike
+    value: ArrayLike
+
+    def __post_init__(self) -> None:
+        mass, value = np.asarray(self.mass, dtype=np.float64), np.asarray(self.value, dtype=np.float64)
+        if mass.ndim != 1 or mass.shape != value.shape or not mass.size:
+            raise InputError(
+                f"the overlay {self.label!r} has masses of shape {mass.shape} and values of shape "
+                f"{value.shape}: give two lists of equal length, at least one number each"
+            )
+        object.__setattr__(self, "mass", mass)
+        object.__setattr__(self, "value", value)
+
+
+def choose(cube: xr.Dataset, variable: str, given: Overlay | Iterable[Overlay] | None) -> tuple[Overlay, ...]:
+    """Return the overlays to draw: those given, else the cube's published ones of this variable."""
+    if given is None:
+        return published(cube, variable)
+    return (given,) if isinstance(given, Overlay) else tuple(given)
+
+
+def published(cube: xr.Dataset, variable: str) -> tuple[Overlay, ...]:
+    """Read the published limits of one variable from the attribute `published` of a cube.
+
+    The attribute is JSON: one object, or a list of them, with `quantity` (coupling, cross_section,
+    branching_fraction or yield), `label`, `mass` and `value` (null breaks the line).
+
+    Raises
+    ------
+    InputError
+        If the attribute is something else.
+    """
+    text = cube.attrs.get("published")
+    if not text:
+        return ()
+    try:
+        found = json.loads(text)
+        entries = [found] if isinstance(found, Mapping) else list(found)
+        return tuple(_overlay(entry) for entry in entries if entry["quantity"] == variable)
+    except (TypeError, ValueError, KeyError) as error:
+        raise InputError(
+            f"the cube's attribute `published` cannot be drawn ({error}): it is a JSON object with "
+            "quantity, label, mass and value; pass the published limit as an Overlay instead"
+        ) from error
+
+
+def _overlay(entry: Mapping[str, Any]) -> Overlay:
+    value = np.array(entry["value"], dtype=np.float64)
+    return Overlay(str(entry.get("label") or "Published"), np.array(entry["mass"], dtype=np.float64), value)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import llvmlite.binding
 import numba
@@ -15,7 +15,7 @@ FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
 """Lets sums use vector registers, and keeps NaN and infinity meaningful."""
 
 # The compiler's flags know `noalias`; only the decorator's list of options leaves it out.
-CPUTargetOptions.noalias = TargetOptions.Mapping("noalias")
+CPUTargetOptions.noalias = TargetOptions.Mapping("noalias")  # type: ignore[no-untyped-call] # numba
 
 
 def jit(function: Kernel) -> Kernel:
@@ -30,8 +30,8 @@ def exact(function: Kernel, cache: bool = True) -> Kernel:
     No argument may overlap an array that the kernel writes. With many columns the vectoriser cannot
     test that at run time and gives up, so it is promised here.
     """
-    compile_kernel = numba.njit(cache=cache, nogil=True, error_model="numpy", noalias=True)
-    return cast("Kernel", compile_kernel(function))
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "noalias": True}
+    return cast("Kernel", numba.njit(cache=cache, **options)(function))
 
 
 def instruction_set() -> str:

@@ -1,0 +1,46 @@
+"""`darkscan limit`: the limit of one counting experiment."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from jobs.commands.output import Json, print_json
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("limit")(limit)
+
+
+def limit(
+    observed: Annotated[int, typer.Option(help="Events observed in the signal region.")],
+    background: Annotated[float | None, typer.Option(help="Expected background events.")] = None,
+    background_error: Annotated[float, typer.Option(help="Its absolute uncertainty [events].")] = 0.0,
+    off: Annotated[int | None, typer.Option(help="Events observed in the off region (sideband).")] = None,
+    tau: Annotated[
+        float | None, typer.Option(help="Background in the off region over that in the signal region.")
+    ] = None,
+    method: Annotated[str, typer.Option(help="cls, asymptotic, fc or bayesian.")] = "cls",
+    cl: Annotated[float, typer.Option(help="Confidence level.")] = 0.9,
+    json: Json = False,
+) -> None:
+    """Set a limit on the signal events of one counting experiment."""
+    from scanner.stats import calculate
+
+    result = calculate(
+        observed=observed,
+        background=background,
+        background_error=background_error,
+        off=off,
+        tau=tau,
+        method=method,
+        confidence_level=cl,
+    )
+    if json:
+        print_json({"method": method, "confidence_level": cl, **asdict(result)})
+        return
+    typer.echo(f"upper limit at {cl:.0%} CL ({method}): {result.limit:.4f} events")
+    quantiles = "  ".join(f"{value:.4f}" for value in result.expected)
+    typer.echo(f"expected (2.5, 16, 50, 84, 97.5 %): {quantiles}")
+    typer.echo(f"interval: [{result.low:.4f}, {result.high:.4f}]")

@@ -1,0 +1,125 @@
+"""`darkscan generate`, `ingest` and `verify`: event stores."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from jobs.commands.output import Json, print_json
+
+Store = Annotated[str, typer.Argument(help="The event store to write.")]
+Period = Annotated[str, typer.Option(help="Name of the run period; one more period appends.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(generate)
+    app.command()(ingest)
+    app.command()(verify)
+
+
+def generate(
+    search: Annotated[str, typer.Argument(help="A built-in search or a definition file.")],
+    store: Store,
+    luminosity: Annotated[str, typer.Option(help="Such as 178/fb; the definition's own by default.")] = "",
+    seed: Annotated[int, typer.Option(help="Seed of the generator.", min=0)] = 1,
+    inject: Annotated[
+        list[str] | None,
+        typer.Option(help="A signal, such as m_zprime=3,cross_section=5fb; may be repeated."),
+    ] = None,
+    period: Period = "",
+    workers: Annotated[int, typer.Option(help="Worker processes; 0 runs in this process.", min=0)] = 0,
+    json: Json = False,
+) -> None:
+    """Generate the pseudodata of a search, with signals injected, into a store."""
+    from jobs import generate as jobs_generate
+    from jobs.commands.cubes import point
+    from jobs.commands.scans import executor
+    from scanner import definition, units
+
+    found = definition.load(search)
+    target = units.parse(luminosity, "luminosity") if luminosity else None
+    with executor(workers) as chosen:
+        report = jobs_generate.generate(
+            found,
+            store,
+            luminosity=target,
+            seed=seed,
+            signals=[point(text) for text in inject or []],
+            period=period,
+            executor=chosen,
+        )
+    if json:
+        print_json(report)
+        return
+    for sample in report["samples"]:
+        typer.echo(
+            f"{sample['name']}: {sample['generated']:,} events generated, {sample['rows']:,} candidates kept"
+        )
+    typer.echo(f"{store}: {report['rows']:,} rows at {report['luminosity']:g} fb⁻¹")
+
+
+def ingest(
+    files: Annotated[list[Path], typer.Argument(help="Source files, then the store to write.")],
+    sample: Annotated[str, typer.Option(help="Name of the sample.")] = "data",
+    kind: Annotated[str, typer.Option(help="data, pseudodata, simulation or signal.")] = "data",
+    luminosity: Annotated[str, typer.Option(help="Such as 178/fb.")] = "",
+    columns: Annotated[
+        str, typer.Option(help="new=old pairs or names; all numeric columns by default.")
+    ] = "",
+    derive: Annotated[list[str] | None, typer.Option(help="name=expression; may be repeated.")] = None,
+    unit: Annotated[list[str] | None, typer.Option(help="column=unit in the file; may be repeated.")] = None,
+    tree: Annotated[str, typer.Option(help="TTree or RNTuple of a ROOT file.")] = "",
+    period: Period = "",
+    non_finite: Annotated[str, typer.Option(help="stop, or keep and count NaN and infinity.")] = "stop",
+    json: Json = False,
+) -> None:
+    """Read CSV, Parquet, NumPy or ROOT files into an event store."""
+    from jobs import ingest as jobs_ingest
+    from scanner import units
+    from scanner.errors import InputError
+
+    if len(files) < 2:
+        raise InputError("give the source files and then the store: darkscan ingest FILES... STORE")
+    report = jobs_ingest.ingest(
+        files[:-1],
+        str(files[-1]),
+        sample=sample,
+        kind=kind,
+        luminosity=units.parse(luminosity, "luminosity") if luminosity else None,
+        columns=pairs(columns.split(",") if columns else []),
+        derive=pairs(derive or []),
+        units_in_file=pairs(unit or []),
+        tree=tree or None,
+        period=period,
+        non_finite=non_finite,
+    )
+    if json:
+        print_json(report)
+        return
+    typer.echo(f"{files[-1]}: {report['rows']:,} rows of {', '.join(report['columns'])}")
+    for column, count in report["non_finite"].items():
+        typer.echo(f"kept {count} values of {column} that are not finite")
+
+
+def pairs(items: list[str]) -> dict[str, str]:
+    """Read `new=old` items; a bare name stands for itself."""
+    split = [item.partition("=") for item in items if item.strip()]
+    return {name.strip(): (value.strip() if equals else name.strip()) for name, equals, value in split}
+
+
+def verify(
+    place: Annotated[str, typer.Argument(help="An event store or a limit cube.")], json: Json = False
+) -> None:
+    """Check every byte of a store or a cube, and name what is damaged."""
+    from storage import verify as check
+
+    problems: list[Any] = [str(problem) for problem in check(place)]
+    if json:
+        print_json({"place": place, "problems": problems})
+    else:
+        for problem in problems:
+            typer.echo(problem)
+        typer.echo(f"{place}: {'sound' if not problems else f'{len(problems)} problems'}")
+    if problems:
+        raise typer.Exit(2)

@@ -1,0 +1,142 @@
+"""`darkscan plan`, `scan` and `status`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from jobs.commands.output import Json, print_json, print_table
+
+if TYPE_CHECKING:
+    from jobs.executors import Executor
+
+Search = Annotated[str, typer.Argument(help="A built-in search or a definition file.")]
+Store = Annotated[str, typer.Argument(help="An event store.")]
+Method = Annotated[str, typer.Option(help="auto, asymptotic or counting; the definition's own by default.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.", min=0)]
+RowsABlock = Annotated[int, typer.Option(help="Rows of a block of the pass.", min=1)]
+WindowsABlock = Annotated[int, typer.Option(help="Windows of a block of fits.", min=1)]
+Workers = Annotated[
+    int, typer.Option(help="Worker processes on this machine; 0 runs in this process.", min=0)
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(plan)
+    app.command()(scan)
+    app.command()(status)
+
+
+def plan(
+    search: Search,
+    store: Store,
+    method: Method = "",
+    workers: Workers = 1,
+    rows_a_block: RowsABlock = 1 << 24,
+    windows_a_block: WindowsABlock = 256,
+    json: Json = False,
+) -> None:
+    """Show blocks, memory and time of a scan without running it."""
+    from jobs import scan as jobs_scan
+    from scanner import definition
+    from storage.events import EventStore
+
+    found = definition.load(search)
+    options = jobs_scan.Options(method or found.method.limit, 0, rows_a_block, windows_a_block)
+    made = jobs_scan.make_plan(found, EventStore.open(store), store, options)
+    cost = jobs_scan.plan_cost(made, workers)
+    if json:
+        print_json({"scan_identity": made.scan_identity, "method": made.method, **asdict(cost)})
+        return
+    rows = [
+        ["rows", f"{cost.rows:,}", f"{cost.pass_blocks} blocks"],
+        ["windows", f"{cost.windows:,}", f"{cost.fit_blocks} blocks"],
+        ["memory a worker", f"{cost.memory / 1e6:.0f} MB", ""],
+        ["time", f"{cost.seconds:.1f} s", f"{max(1, workers)} workers, without start-up"],
+    ]
+    print_table(f"plan of {found.name}, {made.scan_identity[:12]}", ["", "amount", ""], rows)
+
+
+def scan(
+    search: Search,
+    store: Store,
+    output: Annotated[str, typer.Option("-o", "--output", help="The limit cube to write.")],
+    workers: Workers = 0,
+    method: Method = "",
+    seed: Seed = 0,
+    rows_a_block: RowsABlock = 1 << 24,
+    windows_a_block: WindowsABlock = 256,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted scan.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Throw an earlier scan away.")] = False,
+    json: Json = False,
+) -> None:
+    """Scan an event store into a limit cube."""
+    from jobs import scan as jobs_scan
+    from scanner import definition
+    from storage import cubes
+
+    found = definition.load(search)
+    options = jobs_scan.Options(method or found.method.limit, seed, rows_a_block, windows_a_block)
+    with executor(workers) as chosen:
+        cube = jobs_scan.scan(
+            found, store, output, executor=chosen, options=options, resume=resume, overwrite=overwrite
+        )
+    report = describe(cube) | {"cube": output, "digest": cubes.digest(cube)}
+    if json:
+        print_json(report)
+        return
+    print_table(f"{found.name} → {output}", ["", ""], [[name, show(value)] for name, value in report.items()])
+
+
+@contextmanager
+def executor(workers: int) -> "Iterator[Executor]":
+    """Make the executor that the options ask for, and close its cluster afterwards."""
+    from jobs.executors import DaskExecutor, SerialExecutor, local_cluster
+
+    if workers == 0:
+        yield SerialExecutor()
+        return
+    with local_cluster(workers) as client:
+        yield DaskExecutor(client)
+
+
+def describe(cube: Any) -> dict[str, Any]:
+    """Summarise a cube: windows, statuses, methods, and the largest excess."""
+    import scanner.query  # noqa: F401 - registers the accessor
+
+    report: dict[str, Any] = {"windows": cube.sizes[cube.limits.axis]}
+    for name in ("status", "method"):
+        meanings = cube[name].attrs["flag_meanings"].split()
+        values = cube[name].to_numpy()
+        report[name] = {
+            word: int((values == code).sum()) for code, word in enumerate(meanings) if (values == code).any()
+        }
+    excess = cube.limits.largest_excess()
+    report["largest_excess"] = asdict(excess)
+    return report
+
+
+def show(value: Any) -> str:
+    """Write one value of a report on a line."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {show(item)}" for key, item in value.items())
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def status(
+    cube: Annotated[str, typer.Argument(help="The cube that a scan writes.")], json: Json = False
+) -> None:
+    """Show how far a scan is; exit code 3 while it is incomplete."""
+    from jobs import scan as jobs_scan
+
+    found = jobs_scan.status(cube)
+    if json:
+        print_json(asdict(found))
+    else:
+        state = "complete" if found.complete else "incomplete: --resume goes on"
+        typer.echo(f"{found.done} of {found.blocks} blocks done, {found.damaged} damaged, {state}")
+    if not found.complete:
+        raise typer.Exit(3)

@@ -1,0 +1,279 @@
+"""The main job: event store in, limit cube out, by parts that can be killed and resumed."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from jobs import work
+from jobs.executors import Executor, Task
+from jobs.plan import FOLD, ROWS_A_BLOCK, WINDOWS_A_BLOCK, Estimate, Plan, estimate, fit_blocks, pass_blocks
+from jobs.progress import Advance, progress
+from scanner import cube as cubes
+from scanner import definition, engine, kernels
+from scanner.definition import Search
+from scanner.errors import InputError
+from storage import cubes as cube_store
+from storage.events import EventStore
+from storage.locations import Location
+from storage.parts import PartStore
+from storage.provenance import code_digest, versions
+from storage.samples import DATA_LIKE
+
+
+class IncompleteError(RuntimeError):
+    """Some blocks could not be done; the committed ones stand."""
+
+    exit_code = 3
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a scan is run; none of it changes a number but `method` and `seed`."""
+
+    method: str = "auto"
+    seed: int = 0
+    rows_a_block: int = ROWS_A_BLOCK
+    windows_a_block: int = WINDOWS_A_BLOCK
+
+
+def make_plan(search: Search, store: EventStore, url: str, options: Options) -> Plan:
+    """Plan the scan of a store.
+
+    Raises
+    ------
+    InputError
+        If the engine cannot run the search, the method is unknown, or the store holds no data.
+    """
+    engine.check_runnable(search)
+    check_method(options.method)
+    data = [sample.kind in DATA_LIKE for sample in store.samples]
+    shards = [(shard.index, shard.rows) for shard in store.shards if data[shard.sample]]
+    if not shards:
+        raise InputError(
+            f"store {url} holds no data: ingest with --sample data, or generate a search's events"
+        )
+    engine.selections(search, tuple(store.columns))  # a missing column is better found before anything runs
+    regions = [(name, len(grid)) for name, grid in engine.grids(search).items()]
+    return Plan(
+        search=search.canonical,
+        store=url,
+        store_digest=store.digest,
+        method=options.method,
+        seed=options.seed,
+        luminosity=store.luminosity or search.luminosity,
+        code=code_digest(),
+        cpu=kernels.instruction_set(),
+        passes=tuple(pass_blocks(shards, options.rows_a_block)),
+        fits=tuple(fit_blocks(regions, options.windows_a_block)),
+    )
+
+
+def check_method(method: str) -> None:
+    """Refuse an unknown statistical method."""
+    from scanner.stats import METHODS
+
+    if method not in METHODS:
+        raise InputError(f"unknown method {method!r}: take one of {', '.join(METHODS)}")
+
+
+def plan_cost(plan: Plan, workers: int) -> Estimate:
+    """Estimate what a plan costs on a number of workers."""
+    search = definition.from_json(plan.search)
+    selections = engine.selections(search, tuple(EventStore.open(plan.store).columns))
+    bins = sum(len(grid.edges) for grid in engine.grids(search).values())
+    columns = len({name for selection in selections.values() for name in selection.needed})
+    return estimate(plan, columns=columns, bins=bins, workers=workers)
+
+
+def run_place(cube: str) -> str:
+    """Return where the plan and the parts of a cube are kept: beside it."""
+    return cube.rstrip("/") + ".run"
+
+
+def start(plan: Plan, cube: str, *, resume: bool, overwrite: bool) -> work.Run:
+    """Write the plan down, or find the one that is being resumed.
+
+    Raises
+    ------
+    InputError
+        If a run is there already and is neither resumed nor overwritten, or is of another scan.
+    """
+    place = Location(run_place(cube))
+    if overwrite:
+        Location(cube).remove_all()
+        place.remove_all()
+    if not place.exists(work.PLAN):
+        if Location(cube).exists_any():
+            raise InputError(f"{cube} is there already: choose another -o, or --overwrite it")
+        place.replace(work.PLAN, plan.to_json())
+    elif not resume:
+        raise InputError(f"a scan into {cube} was started before: --resume it, or --overwrite it")
+    work.open_run.cache_clear()
+    run = work.open_run(run_place(cube))
+    if run.plan.scan_identity != plan.scan_identity:
+        raise InputError(
+            f"the scan begun in {run_place(cube)} is of another definition, store, method or seed: "
+            "--overwrite it, or choose another -o"
+        )
+    return run
+
+
+def remaining(run: work.Run, keys: Sequence[str]) -> tuple[str, ...]:
+    """List the keys without a sound part; damaged parts are thrown away first."""
+    run.parts.remove_damaged()
+    done = set(run.parts.keys())
+    return tuple(key for key in keys if key not in done)
+
+
+def finish(
+    run: work.Run, executor: Executor, *, label: str, keys: Sequence[str], weight: Callable[[str], int]
+) -> None:
+    """Run what remains of some blocks until the store of parts holds them all.
+
+    Raises
+    ------
+    IncompleteError
+        If a round over what remains commits nothing more.
+    """
+    todo = remaining(run, keys)
+    with progress(label, sum(map(weight, keys)), "rows" if label == "pass" else "windows") as advance:
+        advance(sum(map(weight, set(keys) - set(todo))))
+        while todo:
+            task = Task(work.execute, run.place, run.parts.keys)
+            executor.run(task, todo, _reporter(advance, weight))
+            left = remaining(run, keys)
+            if len(left) == len(todo):
+                raise IncompleteError(
+                    f"{len(left)} blocks cannot be done, the first is {left[0]}; --resume tries again"
+                )
+            todo = left
+
+
+def _reporter(advance: Advance, weight: Callable[[str], int]) -> Callable[[str], None]:
+    return lambda key: advance(weight(key))
+
+
+def run_scan(run: work.Run, executor: Executor) -> None:
+    """Do whatever of a run is not done: passes, their sum, fits."""
+    rows = {block.key: block.rows for block in run.plan.passes}
+    if remaining(run, (FOLD,)):
+        finish(run, executor, label="pass", keys=tuple(rows), weight=rows.__getitem__)
+        work.fold(run)
+    windows = {block.key: block.last - block.first for block in run.plan.fits}
+    finish(run, executor, label="limits", keys=tuple(windows), weight=windows.__getitem__)
+
+
+def assemble(run: work.Run) -> xr.Dataset:
+    """Collect the parts of a complete run into the limit cube."""
+    blocks: dict[int, dict[str, list[dict[str, Any]]]] = {}
+    for block in run.plan.fits:
+        arrays = run.parts.read(block.key).arrays
+        for number in range(len(run.search.configurations)):
+            prefix = f"{number}."
+            part = {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
+            blocks.setdefault(number, {}).setdefault(block.region, []).append(part)
+    cube = cubes.assemble(run.search, run.grids, blocks, attributes(run))
+    return cube.assign(cutflow=cutflow(run))
+
+
+def attributes(run: work.Run) -> dict[str, Any]:
+    """Return the attributes of the cube that come from the run."""
+    plan = run.plan
+    found: dict[str, Any] = {
+        "luminosity": np.nan if plan.luminosity is None else plan.luminosity,
+        "statistical_method": plan.method,
+        "seed": plan.seed,
+        "scan_identity": plan.scan_identity,
+        "store_digest": plan.store_digest,
+        "code_digest": plan.code,
+        "instruction_set": plan.cpu,
+        "systematics": "none: limits are statistical only",
+        **{f"version_{name}": version for name, version in versions().items()},
+    }
+    for region, histogram in run.histograms.items():
+        found[f"candidates_outside_{region}"] = int(histogram.outside.sum())
+        found[f"candidates_not_finite_{region}"] = int(histogram.not_finite.sum())
+    return found
+
+
+def cutflow(run: work.Run) -> xr.DataArray:
+    """Return the candidates left after each cut, (region, cut), summed over nothing but the rows."""
+    (channel,) = run.search.channels.values()
+    flows = np.stack([histogram.cutflow[0] for histogram in run.histograms.values()])
+    labels = ["all", *channel.select][: flows.shape[1]]
+    coordinates = {"channel_region": list(run.histograms), "cut": labels}
+    attributes = {"units": "1", "long_name": "candidates left after the cuts so far"}
+    return xr.DataArray(flows, coordinates, dims=("channel_region", "cut"), attrs=attributes)
+
+
+def scan(
+    search: Search,
+    store: str,
+    cube: str,
+    *,
+    executor: Executor,
+    options: Options = Options(),
+    resume: bool = False,
+    overwrite: bool = False,
+) -> xr.Dataset:
+    """Scan an event store into a limit cube.
+
+    Parameters
+    ----------
+    search : Search
+        The definition.
+    store, cube : str
+        Paths or URLs; plan and parts are kept beside the cube, in `<cube>.run`.
+    executor : Executor
+        Serial or Dask.
+    options : Options
+        Method, seed and block sizes.
+    resume, overwrite : bool
+        Go on with a run that was interrupted, or throw it away.
+
+    Returns
+    -------
+    xarray.Dataset
+        The cube as written.
+
+    Raises
+    ------
+    InputError, StorageError, IncompleteError
+    """
+    plan = make_plan(search, EventStore.open(store), store, options)
+    run = start(plan, cube, resume=resume, overwrite=overwrite)
+    run_scan(run, executor)
+    cube_store.write(assemble(run), cube, overwrite=True)
+    return cube_store.open(cube)
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a run is: blocks done and in all, and whether the cube is there."""
+
+    done: int
+    blocks: int
+    damaged: int
+    complete: bool
+
+
+def status(cube: str) -> Status:
+    """Tell how far the scan into a cube is.
+
+    Raises
+    ------
+    InputError
+        If no scan into that cube was started.
+    """
+    place = Location(run_place(cube))
+    if not place.exists(work.PLAN):
+        raise InputError(
+            f"no scan into {cube} was started: `darkscan scan SEARCH STORE -o {cube}` starts one"
+        )
+    plan = Plan.from_json(place.read(work.PLAN))
+    parts = PartStore(place.child(work.PARTS))
+    done = set(parts.keys()) & set(plan.keys())
+    return Status(len(done), len(plan.keys()), len(parts.damaged()), Location(cube).exists_any())

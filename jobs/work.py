@@ -1,0 +1,167 @@
+"""What a worker does with one block of a plan: run it, and commit its part."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+
+from jobs.plan import FOLD, FitBlock, PassBlock, Plan
+from scanner import definition, engine, kernels
+from scanner.definition import Search
+from scanner.errors import InputError
+from scanner.histogram import Histogram
+from scanner.limits import Exposure, scan_block
+from scanner.selection import Selection
+from scanner.windows import WindowGrid
+from storage.events import EventStore
+from storage.locations import Location
+from storage.parts import PartStore
+from storage.provenance import code_digest
+
+ROWS_A_BATCH = 1 << 20
+"""Rows in memory at once: large enough to stream, small enough for 30 columns on a small machine."""
+PLAN = "plan.json"
+PARTS = "parts"
+
+Arrays = dict[str, np.ndarray[Any, Any]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """An opened run: its plan, and what follows from it, made once a process."""
+
+    place: str
+    plan: Plan
+
+    @cached_property
+    def search(self) -> Search:
+        """The search definition."""
+        return definition.from_json(self.plan.search)
+
+    @cached_property
+    def grids(self) -> dict[str, WindowGrid]:
+        """The windows of each region."""
+        return engine.grids(self.search)
+
+    @cached_property
+    def store(self) -> EventStore:
+        """The event store."""
+        return EventStore.open(self.plan.store)
+
+    @cached_property
+    def selections(self) -> dict[str, Selection]:
+        """The compiled pass of each region."""
+        return engine.selections(self.search, tuple(self.store.columns))
+
+    @cached_property
+    def parts(self) -> PartStore:
+        """The committed parts."""
+        return PartStore(Location(self.place).child(PARTS))
+
+    @cached_property
+    def histograms(self) -> dict[str, Histogram]:
+        """The sum of all passes, by region."""
+        return unpack(self.parts.read(FOLD).arrays)
+
+    @cached_property
+    def blocks(self) -> Mapping[str, PassBlock | FitBlock]:
+        """The blocks by key."""
+        return {block.key: block for block in (*self.plan.passes, *self.plan.fits)}
+
+
+@lru_cache(maxsize=4)
+def open_run(place: str) -> Run:
+    """Open a run and check that this process computes what the plan's author would.
+
+    Raises
+    ------
+    InputError
+        If the sources or the instruction set differ from the plan's.
+    """
+    plan = Plan.from_json(Location(place).read(PLAN))
+    if plan.code != code_digest():
+        raise InputError(
+            "this plan was made by other sources than those installed here: install one version everywhere, "
+            "or start the scan anew with --overwrite"
+        )
+    if plan.cpu != kernels.instruction_set():
+        raise InputError(
+            f"this plan is for {plan.cpu} processors, and this one is {kernels.instruction_set()}: "
+            "bits would differ; use equal machines, or set NUMBA_CPU_NAME=x86-64-v3 on all and start anew"
+        )
+    return Run(place, plan)
+
+
+def execute(place: str, key: str) -> str:
+    """Run one block of the plan at `place` and commit its part; return the key."""
+    run = open_run(place)
+    block = run.blocks[key]
+    arrays = run_pass(run, block) if isinstance(block, PassBlock) else run_fit(run, block)
+    run.parts.commit(key, arrays)
+    return key
+
+
+def run_pass(run: Run, block: PassBlock) -> Arrays:
+    """Fill the histograms of all regions from the rows of a block."""
+    needed = sorted({name for selection in run.selections.values() for name in selection.needed})
+    total: dict[str, Histogram] = {}
+    for columns in batches(run.store, needed, block):
+        for region, selection in run.selections.items():
+            filled = selection.fill(columns)
+            total[region] = total[region] + filled if region in total else filled
+    return pack(total)
+
+
+def batches(store: EventStore, needed: list[str], block: PassBlock) -> Iterator[Arrays]:
+    """Read the rows of a block, a bounded number at a time."""
+    for shard, start, stop in block.pieces:
+        for first in range(start, stop, ROWS_A_BATCH):
+            yield store.read(shard, needed, first, min(stop, first + ROWS_A_BATCH))
+
+
+def fold(run: Run) -> None:
+    """Sum the histograms of all passes, in the order of their keys, and commit the sum."""
+    total: dict[str, Histogram] = {}
+    for block in run.plan.passes:
+        for region, histogram in unpack(run.parts.read(block.key).arrays).items():
+            total[region] = total[region] + histogram if region in total else histogram
+    run.parts.commit(FOLD, pack(total))
+
+
+def run_fit(run: Run, block: FitBlock) -> Arrays:
+    """Set the limits of the windows of a block, for every configuration."""
+    grid = run.grids[block.region]
+    windows = slice(block.first, block.last)
+    exposure = Exposure(run.plan.luminosity)
+    results: Arrays = {}
+    for number in range(len(run.search.configurations)):
+        counts = window_counts(run.histograms[block.region], grid, number, windows)
+        found = scan_block(
+            run.search, grid, counts, windows, configuration=number, exposure=exposure, method=run.plan.method
+        )
+        results |= {f"{number}.{name}": array for name, array in found.items()}
+    return results
+
+
+def window_counts(histogram: Histogram, grid: WindowGrid, configuration: int, windows: slice) -> Any:
+    """Return the counts of windows, whether the pass filled a fine axis or each window by itself."""
+    counts = histogram.counts[configuration]
+    if counts.ndim == 1:
+        return grid.counts(counts, windows)
+    return np.ascontiguousarray(counts[windows], dtype=np.float64)
+
+
+FIELDS = ("counts", "cutflow", "outside", "not_finite")
+
+
+def pack(histograms: Mapping[str, Histogram]) -> Arrays:
+    """Flatten histograms by region into named arrays."""
+    return {f"{region}.{field}": getattr(h, field) for region, h in histograms.items() for field in FIELDS}
+
+
+def unpack(arrays: Mapping[str, Any]) -> dict[str, Histogram]:
+    """Build histograms by region from named arrays."""
+    regions = list(dict.fromkeys(name.rpartition(".")[0] for name in arrays))
+    return {region: Histogram(*(arrays[f"{region}.{field}"] for field in FIELDS)) for region in regions}

@@ -1,0 +1,139 @@
+"""The limit cube: the labelled Dataset that collects the results of all windows."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from scanner.constants import QUANTILES
+from scanner.definition import Search
+from scanner.limits import Results
+from scanner.models import MODELS
+from scanner.stats import METHOD_MEANINGS, STATUS_MEANINGS
+from scanner.windows import WindowGrid
+
+SCHEMA_VERSION = 1
+
+VARIABLES: dict[str, tuple[str, str]] = {
+    "n_observed": ("1", "events in the window"),
+    "n_background": ("1", "fitted background under the signal"),
+    "signal_yield": ("1", "fitted signal yield"),
+    "signal_yield_error": ("1", "error of the fitted signal yield"),
+    "p_local": ("1", "one-sided local p-value"),
+    "z_local": ("1", "local significance"),
+    "yield_limit": ("1", "upper limit on the signal yield"),
+    "yield_limit_expected": ("1", "expected upper limit on the signal yield"),
+    "cross_section_limit": ("fb", "upper limit on the cross section times branching fraction"),
+    "cross_section_limit_expected": (
+        "fb",
+        "expected upper limit on the cross section times branching fraction",
+    ),
+    "coupling_limit": ("", "upper limit on the coupling"),
+    "coupling_limit_expected": ("", "expected upper limit on the coupling"),
+    "efficiency": ("1", "signal efficiency"),
+    "resolution": ("GeV", "mass resolution"),
+    "background_coefficients": ("1", "coefficients of the background's terms in the background-only fit"),
+    "background_slope": ("1", "slope of the exponential background over half a window"),
+    "fit_quality": ("1", "p-value of the saturated-model goodness of fit"),
+    "status": ("1", "status of the fit"),
+    "method": ("1", "statistical method of the limit"),
+}
+"""Unit and long name of every variable; the coupling's come from the model."""
+
+LAST_DIMENSION = {"yield_limit_expected": "quantile", "background_coefficients": "coefficient"}
+LAST_DIMENSION |= {"cross_section_limit_expected": "quantile", "coupling_limit_expected": "quantile"}
+FLAGS = {"status": STATUS_MEANINGS, "method": METHOD_MEANINGS}
+
+
+def assemble(
+    search: Search,
+    grids: Mapping[str, WindowGrid],
+    blocks: Mapping[int, Mapping[str, Sequence[Results]]],
+    attributes: Mapping[str, Any],
+) -> xr.Dataset:
+    """Put the blocks of all windows together.
+
+    Parameters
+    ----------
+    grids : mapping
+        Windows of each region, in the order of the mass axis.
+    blocks : mapping
+        Results by configuration and region, each a sequence in the order of windows.
+    attributes : mapping
+        Attributes beside those that the search gives.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dimensions: `configuration` where the search has several, the mass axis under its name,
+        `quantile` and `coefficient`.
+    """
+    axis = search.scan_axis.name
+    cubes = [_configuration(search, axis, grids, regions) for _, regions in sorted(blocks.items())]
+    names = [configuration.name for configuration in search.configurations]
+    cube = cubes[0] if len(names) == 1 else xr.concat(cubes, xr.IndexVariable("configuration", names))
+    for name in {key for c in search.configurations for key in c.parameters} if len(names) > 1 else ():
+        cube = cube.assign_coords(
+            {name: ("configuration", [c.parameters[name] for c in search.configurations])}
+        )
+    cube.attrs = cube_attributes(search) | dict(attributes)
+    return cube
+
+
+def _configuration(
+    search: Search, axis: str, grids: Mapping[str, WindowGrid], regions: Mapping[str, Sequence[Results]]
+) -> xr.Dataset:
+    parts = [part for region in grids for part in regions[region]]
+    mass = np.concatenate([grid.mass for grid in grids.values()])
+    region = np.concatenate([np.full(len(grid), name) for name, grid in grids.items()])
+    variables = {name: _variable(search, name, axis, [part[name] for part in parts]) for name in parts[0]}
+    coordinates = {
+        axis: xr.Variable(axis, mass, {"units": "GeV", "long_name": search.scan_axis.title or "mass"}),
+        "region": xr.Variable(axis, region),
+        "quantile": xr.Variable("quantile", np.array(QUANTILES), {"units": "1"}),
+    }
+    return xr.Dataset(variables, coordinates)
+
+
+def _variable(search: Search, name: str, axis: str, pieces: Sequence[np.ndarray[Any, Any]]) -> xr.Variable:
+    width = max((piece.shape[1] for piece in pieces if piece.ndim == 2), default=0)
+    padded = [_pad(piece, width) if piece.ndim == 2 else piece for piece in pieces]
+    dimensions = (axis, LAST_DIMENSION[name]) if width else (axis,)
+    return xr.Variable(dimensions, np.concatenate(padded), variable_attributes(search, name))
+
+
+def _pad(piece: np.ndarray[Any, Any], width: int) -> np.ndarray[Any, Any]:
+    """Fill the columns that other windows have and these do not, with NaN."""
+    return np.pad(piece, ((0, 0), (0, width - piece.shape[1])), constant_values=np.nan)
+
+
+def variable_attributes(search: Search, name: str) -> dict[str, Any]:
+    """Return unit, long name and flags of a variable."""
+    unit, long_name = VARIABLES[name]
+    attributes: dict[str, Any] = {"units": unit, "long_name": long_name}
+    if name.startswith("coupling") and search.model is not None:
+        model = MODELS[search.model.name]
+        attributes = {
+            "units": model.unit,
+            "long_name": f"{long_name} {model.coupling}",
+            "symbol": model.coupling,
+        }
+    if name in FLAGS:
+        meanings = FLAGS[name]
+        attributes["flag_values"] = list(range(len(meanings)))
+        attributes["flag_meanings"] = " ".join(meanings)
+    return attributes
+
+
+def cube_attributes(search: Search) -> dict[str, Any]:
+    """Return the attributes that the search definition gives."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "search": search.name,
+        "title": search.title,
+        "confidence_level": search.confidence_level,
+        "sqrt_s": search.sqrt_s,
+        "definition": search.canonical,
+        "definition_digest": search.digest,
+    }

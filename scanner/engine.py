@@ -1,0 +1,176 @@
+"""From a search definition to the objects that run: window grids, passes and fit problems."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scanner import expressions, shapes, windows
+from scanner.definition import Search
+from scanner.errors import InputError
+from scanner.schema.names import NAMED_CONSTANTS
+from scanner.selection import ChannelPlan, Selection, WindowTable
+from scanner.windows import WindowGrid
+
+Floats = NDArray[np.float64]
+CORE = 2.0
+"""Half width, in resolutions, of the core of a window, where the signal is."""
+
+
+def constants(search: Search) -> dict[str, float]:
+    """Return the named constants of the expression language, with the search's beam energy."""
+    return {**NAMED_CONSTANTS, "sqrt_s": search.sqrt_s}
+
+
+def window_variables(search: Search, mass: Floats) -> dict[str, Floats]:
+    """Return the variables of windows by name: the mass, as `m` and under the name of its axis."""
+    return {"m": mass, search.scan_axis.name: mass}
+
+
+def grids(search: Search) -> dict[str, WindowGrid]:
+    """Lay out the windows of every region of a search."""
+    return {region.name: _grid(search, region) for region in search.regions}
+
+
+def _grid(search: Search, region: Any) -> WindowGrid:
+    peak = expressions.parse(region.peak)
+    known = constants(search)
+    axis = search.scan_axis
+    values = None if axis.values is None else np.asarray(axis.values, dtype=np.float64)
+    if values is not None:
+        values = values[(values >= region.low) & (values <= region.high)]
+    return windows.build(
+        region.name,
+        region.low,
+        region.high,
+        resolution=search.signal.resolution,
+        peak=lambda m: np.broadcast_to(peak.evaluate(known | window_variables(search, m)), m.shape),
+        half_width=search.window.half_width,
+        bins=search.window.bins,
+        step=axis.step,
+        values=values,
+    )
+
+
+def selections(search: Search, stored: Sequence[str]) -> dict[str, Selection]:
+    """Compile the pass of every region of a search over the stored columns of an event store."""
+    return {name: Selection(_plan(search, grid, stored)) for name, grid in grids(search).items()}
+
+
+def _plan(search: Search, grid: WindowGrid, stored: Sequence[str]) -> ChannelPlan:
+    (channel,) = search.channels.values()
+    region = next(region for region in search.regions if region.name == grid.region)
+    table = WindowTable(
+        {name: np.ascontiguousarray(values) for name, values in window_variables(search, grid.mass).items()},
+        grid.first,
+        grid.stride,
+        grid.bins,
+    )
+    return ChannelPlan(
+        cuts=channel.select,
+        observable=region.observable,
+        edges=grid.edges,
+        columns=tuple(stored),
+        derived={
+            name: c.expression for name, c in search.columns.items() if c.expression and name not in stored
+        },
+        constants=constants(search),
+        configurations=tuple(dict(c.parameters) for c in search.configurations),
+        windows=table,
+        functions=dict(channel.functions),
+    )
+
+
+@dataclass(frozen=True)
+class WindowModel:
+    """What is expected in the bins of a block of windows.
+
+    Attributes
+    ----------
+    signal : (W, B) float
+        Bin integrals of a unit yield.
+    background : (W, K, B) float
+        Bin integrals of the background's terms.
+    terms : (W,) int
+        Terms that each window uses.
+    core : (W, B) bool
+        Bins within two resolutions of the mass.
+    """
+
+    signal: Floats
+    background: Floats
+    terms: NDArray[np.int64]
+    core: NDArray[np.bool_]
+
+
+def window_model(
+    search: Search, grid: WindowGrid, block: slice, parameters: Mapping[str, float], slope: Floats | None
+) -> WindowModel:
+    """Integrate signal and background over the bins of a block of windows.
+
+    Parameters
+    ----------
+    block : slice
+        Windows of the grid.
+    parameters : mapping
+        The model configuration.
+    slope : (W,) float, optional
+        Slopes of an exponential background, see `slopes`.
+    """
+    indices = grid.edge_indices(block)
+    mass, resolution = grid.mass[block], grid.resolution[block]
+    edges_mass = grid.edges_mass[indices]
+    extra = {name: function(mass, **parameters) for name, function in search.signal.parameters.items()}
+    signal = shapes.signal_integrals(search.signal.shape, edges_mass, mass, resolution, extra)
+    background, terms = background_terms(search, grid.edges[indices], mass, slope)
+    return WindowModel(signal, background, terms, core(edges_mass, mass, resolution))
+
+
+def slopes(search: Search, grid: WindowGrid, block: slice, counts: Floats) -> Floats | None:
+    """Return the slope of an exponential background in each window, (W,); None for other shapes."""
+    if search.background.shape != "exponential":
+        return None
+    return shapes.exponential_slope(grid.edges[grid.edge_indices(block)], counts)
+
+
+def core(edges_mass: Floats, mass: Floats, resolution: Floats) -> NDArray[np.bool_]:
+    """Mark the bins whose centre lies within two resolutions of the mass, (W, B)."""
+    centres = 0.5 * (edges_mass[:, 1:] + edges_mass[:, :-1])
+    inside: NDArray[np.bool_] = np.abs(centres - mass[:, None]) < CORE * resolution[:, None]
+    return inside
+
+
+def background_terms(
+    search: Search, edges: Floats, mass: Floats, slope: Floats | None
+) -> tuple[Floats, NDArray[np.int64]]:
+    """Integrate the background's terms over bins, (W, K, B), with the terms that each window uses, (W,)."""
+    if slope is not None:
+        return shapes.exponential_integrals(edges, slope), np.full(len(mass), 2, dtype=np.int64)
+    terms = np.asarray(search.background.order_at(mass), dtype=np.int64) + 1
+    return shapes.chebyshev_integrals(edges, int(terms.max())), terms
+
+
+def check_runnable(search: Search) -> None:
+    """Refuse a definition that says more than the engine runs, naming what.
+
+    Raises
+    ------
+    InputError
+        Naming the part of the definition and what is possible instead.
+    """
+    beyond = {
+        f"{len(search.channels)} channels (one is possible)": len(search.channels) != 1,
+        f"{len(search.scan)} scan axes (one is possible)": len(search.scan) != 1,
+        "decays in flight": bool(search.decays),
+        f"published counts instead of events ({search.inputs})": search.inputs != "events",
+        f"signal shape {search.signal.shape!r}": search.signal.shape not in shapes.SIGNAL_SHAPES,
+        f"background shape {search.background.shape!r}": search.background.shape
+        not in ("chebyshev", "exponential"),
+    }
+    wanted = [text for text, found in beyond.items() if found]
+    if wanted:
+        raise InputError(
+            f"search {search.name!r} wants {', '.join(wanted)}: this version scans one mass axis of events"
+        )

@@ -1,0 +1,107 @@
+"""One block of windows to one block of results: fit, limit, cross section and coupling."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scanner import engine
+from scanner.definition import Search
+from scanner.likelihood import BinnedProblem
+from scanner.models import MODELS
+from scanner.stats import METHODS
+from scanner.windows import WindowGrid
+
+Floats = NDArray[np.float64]
+Results = dict[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """What turns a yield into a cross section: luminosity [fb⁻¹], or None where it is unknown."""
+
+    luminosity: float | None
+
+
+def scan_block(
+    search: Search,
+    grid: WindowGrid,
+    counts: Floats,
+    block: slice,
+    *,
+    configuration: int,
+    exposure: Exposure,
+    method: str,
+) -> Results:
+    """Set the limits of a block of windows.
+
+    Parameters
+    ----------
+    counts : (W, B) float
+        Events in the bins of the block's windows.
+    block : slice
+        The W windows of the grid.
+    configuration : int
+        Index of the model configuration.
+    exposure : Exposure
+        Luminosity of the data.
+    method : str
+        A key of `scanner.stats.METHODS`.
+
+    Returns
+    -------
+    dict of arrays
+        The variables of the limit cube, each with W as first dimension; expected limits are
+        (W, 5) at `scanner.constants.QUANTILES`.
+    """
+    parameters = dict(search.configurations[configuration].parameters)
+    slope = engine.slopes(search, grid, block, counts)
+    model = engine.window_model(search, grid, block, parameters, slope)
+    problem = BinnedProblem(counts, model.signal, model.background, core=model.core, terms=model.terms)
+    limits = METHODS[method](problem, search.confidence_level)
+    mass = grid.mass[block]
+    efficiency = search.signal.efficiency(mass, **parameters)
+    results: Results = {
+        "n_observed": counts.sum(axis=1).astype(np.int64),
+        "n_background": limits.n_background,
+        "signal_yield": limits.signal_yield,
+        "signal_yield_error": limits.signal_yield_error,
+        "p_local": limits.p_local,
+        "z_local": limits.z_local,
+        "yield_limit": limits.yield_limit,
+        "yield_limit_expected": limits.expected,
+        "efficiency": efficiency,
+        "resolution": grid.resolution[block],
+        "background_coefficients": limits.background_coefficients,
+        "fit_quality": limits.fit_quality,
+        "status": limits.status,
+        "method": limits.method,
+    }
+    if slope is not None:
+        results["background_slope"] = slope
+    return results | physics_limits(search, mass, limits.yield_limit, limits.expected, efficiency, exposure)
+
+
+def physics_limits(
+    search: Search, mass: Floats, observed: Floats, expected: Floats, efficiency: Floats, exposure: Exposure
+) -> Results:
+    """Turn yield limits into limits on the cross section and the coupling.
+
+    σ_UL = N_UL / (L ε) is the limit on cross section times branching fraction; the coupling follows
+    from the model's cross section and branching fraction. Empty where the search is normalised to
+    nothing or the luminosity is unknown.
+    """
+    if exposure.luminosity is None or search.normalisation.kind != "luminosity":
+        return {}
+    scale = 1.0 / (exposure.luminosity * efficiency)
+    sigma, sigma_expected = observed * scale, expected * scale[:, None]
+    results: Results = {"cross_section_limit": sigma, "cross_section_limit_expected": sigma_expected}
+    if search.model is None:
+        return results
+    model = MODELS[search.model.name]
+    state = search.model.final_state
+    results["coupling_limit"] = model.coupling_limit(sigma, mass, search.sqrt_s, state)
+    results["coupling_limit_expected"] = model.coupling_limit(
+        sigma_expected, mass[:, None], search.sqrt_s, state
+    )
+    return results

@@ -1,0 +1,161 @@
+"""Expected limits at future luminosities, from Asimov data."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
+
+from scanner import definition, engine
+from scanner.constants import QUANTILES
+from scanner.cube import variable_attributes
+from scanner.definition import Search
+from scanner.errors import InputError
+from scanner.limits import Exposure, physics_limits
+from scanner.schema.statistics import Systematic
+from scanner.stats import expected_limits
+from scanner.windows import WindowGrid
+
+Floats = NDArray[np.float64]
+SCENARIOS = {
+    "statistical": "statistical errors only",
+    "constant": "every systematic keeps its relative size",
+    "improving": "every systematic follows its stated law of luminosity, down to its floor",
+}
+SIGNAL_TARGETS = ("signal", "efficiency", "luminosity")
+BACKGROUND_TARGETS = ("background", "yield")
+
+
+def project(cube: xr.Dataset, luminosities: Sequence[float], scenario: str = "statistical") -> xr.Dataset:
+    """Project the limits of a cube to other luminosities.
+
+    The background that was fitted in each window, scaled to the new luminosity, is the Asimov data
+    set (Cowan et al., arXiv:1007.1727, section 3.2); efficiency and resolution stay as they are.
+
+    Parameters
+    ----------
+    cube : xarray.Dataset
+        A limit cube with a luminosity.
+    luminosities : sequence of float
+        Target luminosities [fb⁻¹].
+    scenario : str
+        A key of `SCENARIOS`. Systematics of the background are relative to the background under the
+        signal and enter as an error on the yield; those of the signal multiply it.
+
+    Returns
+    -------
+    xarray.Dataset
+        Expected limits on yield, cross section and coupling with a `luminosity` dimension [fb⁻¹].
+
+    Raises
+    ------
+    InputError
+        If the cube has no luminosity or several configurations, the scenario is unknown, or a
+        luminosity is not positive.
+    """
+    search = _checked(cube, luminosities, scenario)
+    today = float(cube.attrs["luminosity"])
+    found = [_at(search, cube, target, target / today, scenario) for target in luminosities]
+    axis = xr.IndexVariable(
+        "luminosity", list(luminosities), {"units": "fb^-1", "long_name": "integrated luminosity"}
+    )
+    projection = xr.concat(found, axis)
+    projection.attrs = cube.attrs | {"scenario": scenario, "systematics": SCENARIOS[scenario]}
+    return projection
+
+
+def _checked(cube: xr.Dataset, luminosities: Sequence[float], scenario: str) -> Search:
+    if scenario not in SCENARIOS:
+        raise InputError(f"unknown scenario {scenario!r}: take one of {', '.join(SCENARIOS)}")
+    if not luminosities or not all(np.isfinite(value) and value > 0.0 for value in luminosities):
+        raise InputError(f"luminosities {list(luminosities)}: give positive ones, such as 1/ab,5/ab")
+    if not np.isfinite(cube.attrs.get("luminosity", np.nan)):
+        raise InputError("this cube has no luminosity, so there is nothing to scale: state it when ingesting")
+    if "configuration" in cube.dims:
+        raise InputError("select one configuration of the cube before projecting it")
+    return definition.from_json(cube.attrs["definition"])
+
+
+def _at(search: Search, cube: xr.Dataset, luminosity: float, scale: float, scenario: str) -> xr.Dataset:
+    axis = search.scan_axis.name
+    relative = {
+        name: _relative(search, names, cube[axis].to_numpy(), scale, scenario)
+        for name, names in TARGETS.items()
+    }
+    expected = np.concatenate(
+        [
+            _region(
+                search,
+                cube.isel({axis: cube["region"] == name}),
+                grid,
+                scale,
+                relative["background"][cube["region"] == name],
+            )
+            for name, grid in engine.grids(search).items()
+        ]
+    )
+    expected = expected * _signal_factor(search.confidence_level, relative["signal"])
+    empty = np.full(len(expected), np.nan)
+    limits = physics_limits(
+        search, cube[axis].to_numpy(), empty, expected, cube["efficiency"].to_numpy(), Exposure(luminosity)
+    )
+    limits = {"yield_limit_expected": expected} | {name: v for name, v in limits.items() if v.ndim == 2}
+    variables = {
+        name: ((axis, "quantile"), v, variable_attributes(search, name)) for name, v in limits.items()
+    }
+    return xr.Dataset(variables, {name: cube[name] for name in (axis, "region", "quantile")})
+
+
+TARGETS = {"signal": SIGNAL_TARGETS, "background": BACKGROUND_TARGETS}
+
+
+def _region(search: Search, cube: xr.Dataset, grid: WindowGrid, scale: float, relative: Floats) -> Floats:
+    """Return the expected yield limits of one region, (W, 5)."""
+    everything = slice(0, len(grid))
+    slope = cube["background_slope"].to_numpy() if "background_slope" in cube else None
+    model = engine.window_model(search, grid, everything, {}, slope)
+    coefficients = np.nan_to_num(cube["background_coefficients"].to_numpy()[:, : model.background.shape[1]])
+    background = np.maximum(np.einsum("wk,wkb->wb", coefficients, model.background), 0.0)
+    under = (background * model.core).sum(axis=1)
+    return expected_limits(
+        scale * background, model, search.confidence_level, systematic=relative * scale * under
+    )
+
+
+def _relative(search: Search, targets: Sequence[str], mass: Floats, scale: float, scenario: str) -> Floats:
+    """Add the relative systematics of some targets in quadrature, (W,)."""
+    total = np.zeros(len(mass))
+    if scenario == "statistical":
+        return total
+    for systematic in search.systematics:
+        if systematic.on in targets and systematic.size is not None:
+            total += _size(systematic, mass, scale, scenario) ** 2
+    return np.sqrt(total)
+
+
+def _size(systematic: Systematic, mass: Floats, scale: float, scenario: str) -> Floats:
+    size: Floats = systematic.size(mass) if systematic.size is not None else np.zeros(len(mass))
+    if scenario == "improving" and systematic.scaling == "1/sqrt(L)":
+        return np.maximum(size / np.sqrt(scale), np.minimum(size, systematic.floor))
+    return size
+
+
+def _signal_factor(confidence_level: float, relative: Floats) -> Floats:
+    """Return what a relative error δ of the signal multiplies the limits with, (W, 5).
+
+    Profiling a normal factor of the signal gives q_A = μ²/(σ² + δ²μ²), so that a limit at
+    √q_A = a grows by 1/√(1 − a²δ²); a = Φ⁻¹(1 − αΦ(N)) + N (arXiv:1007.1727, eq. 89).
+
+    Raises
+    ------
+    InputError
+        If δ is so large that no limit exists.
+    """
+    n = ndtri(np.array(QUANTILES))
+    a = ndtri(1.0 - (1.0 - confidence_level) * ndtr(n)) + n
+    room = 1.0 - (a * relative[:, None]) ** 2
+    if np.any(room <= 0.0):
+        raise InputError(f"a signal systematic of {relative.max():.0%} leaves no upper limit: check its size")
+    factor: Floats = 1.0 / np.sqrt(room)
+    return factor

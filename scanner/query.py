@@ -1,0 +1,119 @@
+"""The accessor `ds.limits`: questions that people ask of a limit cube."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from scanner.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Excess:
+    """The window with the largest local significance."""
+
+    axis: str
+    mass: float
+    p_local: float
+    z_local: float
+    signal_yield: float
+    signal_yield_error: float
+
+
+@xr.register_dataset_accessor("limits")
+class Limits:
+    """Limits of a cube, as `cube.limits`."""
+
+    def __init__(self, cube: xr.Dataset) -> None:
+        self._cube = cube
+
+    @property
+    def axis(self) -> str:
+        """Name of the mass axis."""
+        if "region" not in self._cube.coords:
+            raise InputError("this dataset is no limit cube: it has no mass axis with regions")
+        (name,) = self._cube["region"].dims
+        return str(name)
+
+    def at(self, **point: Any) -> xr.Dataset:
+        """Select the window nearest to a point.
+
+        Parameters
+        ----------
+        **point
+            Masses [GeV] by the name of their axis; further coordinates by label.
+
+        Raises
+        ------
+        InputError
+            If a name is not an axis of the cube, or the point lies outside of it.
+
+        Examples
+        --------
+        ``cube.limits.at(m_zprime=3.2)["coupling_limit"]``
+        """
+        cube = self._cube
+        for name, value in point.items():
+            if name not in cube.dims:
+                raise InputError(f"{name!r} is no axis of this cube: it has {', '.join(map(str, cube.dims))}")
+            cube = (
+                cube.sel({name: value})
+                if cube[name].dtype.kind in "UTO"
+                else self._nearest(cube, name, float(value))
+            )
+        return cube
+
+    @staticmethod
+    def _nearest(cube: xr.Dataset, name: str, value: float) -> xr.Dataset:
+        axis = cube[name].to_numpy()
+        if not axis.min() <= value <= axis.max():
+            raise InputError(
+                f"{name} = {value:g} is outside of the cube, which covers {axis.min():g} to {axis.max():g}"
+            )
+        return cube.isel({name: int(np.argmin(np.abs(axis - value)))})
+
+    def excluded(self, coupling: float | xr.DataArray) -> xr.DataArray:
+        """Tell where a coupling is excluded: at or above the observed limit.
+
+        Parameters
+        ----------
+        coupling : float or DataArray
+            One value, or one for each mass.
+        """
+        if "coupling_limit" not in self._cube:
+            raise InputError(
+                "this cube has no coupling limit: its search names no model, or the luminosity is unknown"
+            )
+        return self._cube["coupling_limit"] <= coupling
+
+    def largest_excess(self) -> Excess:
+        """Return the window with the largest local significance.
+
+        Raises
+        ------
+        InputError
+            If no window has a significance.
+        """
+        z = self._cube["z_local"]
+        if not bool(z.notnull().any()):
+            raise InputError("no window of this cube has a significance: look at its status variable")
+        best = self._cube.isel(z.argmax(...))
+        values = (float(best[name]) for name in ("p_local", "z_local", "signal_yield", "signal_yield_error"))
+        return Excess(self.axis, float(best[self.axis]), *values)
+
+    def project(self, luminosities: Sequence[float], scenario: str = "statistical") -> xr.Dataset:
+        """Project to other luminosities [fb⁻¹]; see `scanner.projection.project`."""
+        from scanner.projection import project
+
+        return project(self._cube, luminosities, scenario)
+
+    def plot(self, **options: Any) -> "Figure":
+        """Draw the limits; see `scanner.plots.limit_plot`."""
+        from scanner.plots import limit_plot
+
+        return limit_plot(self._cube, **options)

@@ -1,0 +1,85 @@
+"""Fills in what a definition leaves to be understood."""
+
+from typing import Any
+
+from scanner.schema.axes import Region
+from scanner.schema.channels import Normalisation
+from scanner.schema.densities import ELSE, Background, OrderRule
+from scanner.schema.names import MASS_ALIAS
+from scanner.schema.search import Search
+
+WHOLE = "all"
+
+
+def complete(search: Search) -> Search:
+    """Return the definition with regions, normalisation, interpretations and named rules filled in."""
+    regions = _regions(search)
+    updates: dict[str, Any] = {
+        "regions": regions,
+        "background": _background(search, regions),
+        "normalisation": _normalisation(search),
+        "interpretations": _interpretations(search),
+        "model": search.model or next(iter(search.interpretations.values()), None),
+        "scan": {name: axis.model_copy(update={"name": name}) for name, axis in search.scan.items()},
+        "systematics": {
+            name: term.model_copy(update={"name": name}) for name, term in search.systematics.items()
+        },
+    }
+    return search.model_copy(update=updates)
+
+
+def _regions(search: Search) -> tuple[Region, ...]:
+    """Clip the stated regions to the scan, or make one of all of it."""
+    axis = search.scan_axis
+    if not search.regions:
+        observables = next(
+            (channel.observables for channel in search.channels.values() if channel.observables),
+            search.window.axes,
+        )
+        return (
+            Region.model_construct(
+                name=WHOLE, title="", low=axis.low, high=axis.high, observables=observables, peak=MASS_ALIAS
+            ),
+        )
+    clipped = (
+        region.model_copy(update={"low": max(region.low, axis.low), "high": min(region.high, axis.high)})
+        for region in sorted(search.regions, key=lambda region: region.low)
+    )
+    return tuple(region for region in clipped if region.low <= region.high)
+
+
+def _background(search: Search, regions: tuple[Region, ...]) -> Background:
+    return resolve_orders(
+        search.background, search.regions or regions, search.scan_axis.name or next(iter(search.scan))
+    )
+
+
+def resolve_orders(background: Background, regions: tuple[Region, ...], mass_axis: str) -> Background:
+    """Write orders that are given by region as conditions on the mass."""
+    known = {region.name: region for region in regions}
+    last = max((region.high for region in regions), default=0.0)
+    rules = tuple(_rule(rule, known, last) for rule in background.order)
+    # 'else' holds wherever it is written, so it comes last.
+    ordered = tuple(sorted(rules, key=lambda rule: rule.when == ELSE))
+    return background.model_copy(update={"order": ordered, "mass_axis": mass_axis})
+
+
+def _rule(rule: OrderRule, regions: dict[str, Region], last: float) -> OrderRule:
+    region = regions.get(rule.when)
+    if region is None:
+        return rule
+    below = "<=" if region.high == last else "<"
+    condition = f"{region.low!r} <= {MASS_ALIAS} and {MASS_ALIAS} {below} {region.high!r}"
+    return rule.model_copy(update={"when": condition})
+
+
+def _normalisation(search: Search) -> Normalisation:
+    if "normalisation" in search.model_fields_set:
+        return search.normalisation
+    return Normalisation(kind="none" if search.luminosity is None else "luminosity")
+
+
+def _interpretations(search: Search) -> dict[str, Any]:
+    if search.interpretations or search.model is None:
+        return search.interpretations
+    return {search.model.name: search.model}

@@ -1,0 +1,169 @@
+"""Signal and background: shapes, their parameters, and where a background comes from."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
+
+from scanner.errors import InputError
+from scanner.schema.base import (
+    Expression,
+    FreeName,
+    Name,
+    Number,
+    Resolutions,
+    Source,
+    Sourced,
+    Strict,
+    is_canonical,
+)
+from scanner.schema.functions import EnergyFunction, NumberFunction
+from scanner.schema.names import MASS_ALIAS, NAMED_CONSTANTS
+
+ELSE = "else"
+HIGHEST_ORDER = 30
+SHAPE_PARAMETERS = {"double_gaussian": ("fraction", "ratio"), "crystal_ball": ("alpha", "n")}
+"""Parameters that a signal shape wants beside the resolution."""
+
+
+class Signal(Sourced):
+    """The signal's density and its efficiency."""
+
+    inherited = ("resolution", "efficiency")
+    inherited_maps = ("parameters", "resolutions")
+
+    shape: Literal["gaussian", "double_gaussian", "crystal_ball", "template", "counting"] = "gaussian"
+    stated_resolution: EnergyFunction | None = Field(default=None, alias="resolution")
+    resolutions: dict[Name, EnergyFunction] = Field(
+        default_factory=dict, description="of further observables, by name"
+    )
+    stated_efficiency: NumberFunction | None = Field(default=None, alias="efficiency")
+    parameters: dict[FreeName, NumberFunction] = Field(default_factory=dict)
+    template: Name | None = Field(default=None, description="sample that a template signal is taken from")
+    source: Source | None = None
+
+    @property
+    def resolution(self) -> EnergyFunction:
+        """Mass resolution [GeV] as a function of mass.
+
+        Raises
+        ------
+        InputError
+            If the definition states none.
+        """
+        if self.stated_resolution is None:
+            raise InputError("the definition states no signal.resolution: add it, with its source")
+        return self.stated_resolution
+
+    @property
+    def efficiency(self) -> NumberFunction:
+        """Signal efficiency as a function of mass.
+
+        Raises
+        ------
+        InputError
+            If the definition states none.
+        """
+        if self.stated_efficiency is None:
+            raise InputError("the definition states no signal.efficiency: add it, with its source")
+        return self.stated_efficiency
+
+
+class OrderRule(Strict):
+    """The order of a background where a condition on the mass, or a region, holds."""
+
+    when: Expression
+    order: int = Field(ge=0, le=HIGHEST_ORDER, strict=True)
+
+
+def read_order(raw: Any, info: ValidationInfo) -> Any:
+    """Write one order, or a mapping of conditions to orders, as a list of rules."""
+    if is_canonical(info) or isinstance(raw, list | tuple):
+        return raw
+    if isinstance(raw, Mapping):
+        return [{"when": when, "order": order} for when, order in raw.items()]
+    return [{"when": ELSE, "order": raw}]
+
+
+Orders = Annotated[
+    tuple[OrderRule, ...],
+    BeforeValidator(read_order, json_schema_input_type=int | dict[str, int]),
+]
+
+
+class Sideband(Strict):
+    """Where beside a window the background is counted."""
+
+    observable: Expression
+    exclude: Resolutions
+    width: Resolutions | None = None
+    scale: Number | None = Field(default=None, description="window over sideband; from the widths if absent")
+
+
+class Template(Strict):
+    """A background density taken from a weighted sample."""
+
+    sample: Name
+    floating: bool = False
+    normalisation: Number | None = Field(default=None, description="relative error of its normalisation")
+    source: Source
+
+
+class Background(Strict):
+    """The background's density or count."""
+
+    shape: Literal["chebyshev", "bernstein", "exponential", "power_law", "linear", "template", "counting"] = (
+        "chebyshev"
+    )
+    order: Orders = (OrderRule(when=ELSE, order=1),)
+    choose: Literal["fixed", "f_test", "discrete_profile"] = "fixed"
+    estimate: Literal["fit", "simulation", "sideband", "given"] = "fit"
+    sideband: Sideband | None = None
+    templates: dict[Name, Template] = Field(default_factory=dict)
+    template_statistics: Literal["none", "barlow_beeston_lite"] = "barlow_beeston_lite"
+    systematic: Number | None = Field(default=None, description="relative error of a counted background")
+    mass_axis: FreeName = "m"
+    source: Source | None = None
+
+    unwritten = ("mass_axis",)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.estimate == "sideband") != (self.sideband is not None):
+            raise ValueError("'estimate: sideband' and a 'sideband' go together")
+        if (self.shape == "template") != bool(self.templates):
+            raise ValueError("'shape: template' and 'templates' go together")
+        if self.systematic is not None and self.source is None:
+            raise ValueError("the systematic of a background needs its 'source'")
+        return self
+
+    def order_at(self, m: ArrayLike, **others: ArrayLike) -> NDArray[np.int64]:
+        """Return the order of the background at masses [GeV]: that of the first rule that holds.
+
+        Raises
+        ------
+        InputError
+            If no rule holds at a mass.
+        """
+        mass = np.asarray(m, dtype=np.float64)
+        orders = np.full(mass.shape, -1, dtype=np.int64)
+        for rule in self.order:
+            holds = _holds(rule.when, {MASS_ALIAS: mass, self.mass_axis: mass, **others}, mass.shape)
+            orders[(orders < 0) & holds] = rule.order
+        if (orders < 0).any():
+            raise InputError(
+                f"no background order is stated at m = {mass[orders < 0].flat[0]:g} GeV: add a rule 'else'"
+            )
+        return orders
+
+
+def _holds(condition: str, environment: Mapping[str, ArrayLike], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    if condition == ELSE:
+        return np.ones(shape, dtype=np.bool_)
+    from scanner import expressions
+
+    arrays = {name: np.asarray(value, dtype=np.float64) for name, value in environment.items()}
+    value = expressions.parse(condition).evaluate(NAMED_CONSTANTS | arrays)
+    return np.broadcast_to(np.asarray(value), shape).astype(np.bool_)

@@ -14,6 +14,8 @@ HEADROOM = 0.6
 LITTLE_HEADROOM = 0.3
 """Room below the curves, above them for a whole legend and for one line of it: fractions of their decades."""
 LEAST_DECADES = 0.8
+MOST_LETTERS = 20
+"""Letters of an experiment's name, and of the kind of data, that have room."""
 LOG_MASS_RATIO = 100.0
 """Masses that span more than this are drawn on a logarithmic axis."""
 
@@ -57,7 +59,7 @@ def header(axes: Axes, attributes: Mapping[Any, Any], *, with_luminosity: bool =
     above: dict[str, Any] = {"textcoords": "offset points", "va": "bottom", "annotation_clip": False}
     kind = str(attributes.get("data_kind", "data"))
     experiment = axes.annotate(
-        labels.plain(attributes.get("experiment") or ""),
+        labels.plain(attributes.get("experiment") or "", MOST_LETTERS),
         (0.0, 1.0),
         (0.0, 4.0),
         xycoords="axes fraction",
@@ -67,7 +69,12 @@ def header(axes: Axes, attributes: Mapping[Any, Any], *, with_luminosity: bool =
     )
     if kind != "data":
         axes.annotate(
-            labels.plain(kind), (1.0, 0.0), (6.0, 0.0), xycoords=experiment, style="italic", **above
+            labels.plain(kind, MOST_LETTERS),
+            (1.0, 0.0),
+            (6.0, 0.0),
+            xycoords=experiment,
+            style="italic",
+            **above,
         )
     right = labels.data(attributes, with_luminosity=with_luminosity)
     axes.annotate(right, (1.0, 1.0), (0.0, 4.0), xycoords="axes fraction", ha="right", **above)
@@ -93,3 +100,4 @@ def legend(axes: Axes, title: str, first: tuple[str, ...] = (), without: tuple[s
         borderaxespad=0.6,
     )
     drawn.set_zorder(6.0)
+    drawn.set_in_layout(False)  # however wide it is, the axes keep their size

@@ -20,12 +20,17 @@ SYMBOLS = {
 RAISED = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-", strict=True))
 LOWERED = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋", "0123456789+-", strict=True))
 CHARGE = re.compile(r"(?<![A-Za-z0-9])((?:(?:e|μ|τ|π|K|mu|tau|pi)[+-])+)(?![0-9.])")
+MOST_LETTERS = 48
 FB_PER_AB, PB_PER_FB = 1000.0, 1000.0
 
 
-def plain(value: object) -> str:
-    """Return text that is drawn as it reads: no formula starts by accident, charges and powers are raised."""
-    text = "".join(letter if letter.isprintable() else " " for letter in str(value)).replace("$", r"\$")
+def plain(value: object, most: int = MOST_LETTERS) -> str:
+    """Return text that is drawn as it reads: no formula starts by accident, charges and powers are raised.
+
+    Text of more than `most` letters is cut, since it would leave no room for the curves.
+    """
+    text = "".join(letter if letter.isprintable() else " " for letter in str(value))
+    text = (text if len(text) <= most else f"{text[: most - 1]}…").replace("$", r"\$")
     text = CHARGE.sub(lambda found: re.sub(r"[+-]", lambda sign: f"$^{{{sign[0]}}}$", found[0]), text)
     text = re.sub(f"[{''.join(RAISED)}]+", lambda found: _script("^", found[0], RAISED), text)
     return re.sub(f"[{''.join(LOWERED)}]+", lambda found: _script("_", found[0], LOWERED), text)

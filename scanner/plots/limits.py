@@ -68,8 +68,8 @@ def _stack(
 ) -> Figure:
     cube = curves.single(cube)
     axis = curves.scan_axis(cube, curves.array(cube, variables[0]))
-    height = 3.4 if len(variables) == 1 else 2.7
-    figure, axes = style.panels([height] * len(variables) + [1.15] * ("z_local" in cube))
+    heights = [3.4] + [2.5] * (len(variables) - 1) + [1.15] * ("z_local" in cube)
+    figure, axes = style.panels(heights)
     for panel, variable in zip(axes, variables, strict=False):
         curve = curves.read(cube, variable)
         headroom = frame.HEADROOM if panel is axes[0] else frame.LITTLE_HEADROOM

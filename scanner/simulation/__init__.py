@@ -11,12 +11,14 @@ import numpy as np
 from scanner.errors import InputError
 from scanner.simulation.base import Columns, Process
 from scanner.simulation.four_muons import FourMuons, MuMuScalar, MuMuZPrime
+from scanner.simulation.photons import ALPGamma, EEGammaGamma, GammaGammaGamma
 from scanner.simulation.sampling import generator
 
 __all__ = ["PROCESSES", "Process", "expected_events", "generate_chunk", "get"]
 
 PROCESSES: dict[str, Process] = {
-    process.name: process for process in (MuMuZPrime(), MuMuScalar(), FourMuons())
+    process.name: process
+    for process in (MuMuZPrime(), MuMuScalar(), FourMuons(), ALPGamma(), GammaGammaGamma(), EEGammaGamma())
 }
 """The processes by name."""
 

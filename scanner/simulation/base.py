@@ -70,20 +70,6 @@ def required(process: str, parameters: Parameters, name: str) -> float:
     return float(parameters[name])
 
 
-def mass_between(process: str, parameters: Parameters, low: float, high: float) -> float:
-    """Return the mass of a signal [GeV].
-
-    Raises
-    ------
-    InputError
-        When it is missing or not between `low` and `high`.
-    """
-    mass = required(process, parameters, "mass")
-    if not low < mass < high:
-        raise InputError(f"process {process}: mass {mass} GeV is not between {low:.6g} and {high:.6g} GeV")
-    return mass
-
-
 def as_columns(event: NDArray[Any], values: Mapping[str, NDArray[Any]]) -> Columns:
     """Return columns in the stored types: int64 for `event`, float32 for the rest."""
     stored: Columns = {"event": np.ascontiguousarray(event, dtype=np.int64)}

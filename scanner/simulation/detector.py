@@ -51,7 +51,7 @@ class Calorimeter:
     constant: float = 0.0134
     tail_start: float = 1.0
     tail_power: float = 10.0
-    angle: float = 4e-3
+    angle: float = 3e-3
 
 
 TRACKING, MUON_IDENTIFICATION, CALORIMETER = Tracking(), MuonIdentification(), Calorimeter()

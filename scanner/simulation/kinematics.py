@@ -24,17 +24,17 @@ def minkowski(a: Array, b: Array) -> Array:
 
 def mass(p: Array) -> Array:
     """Return the invariant masses; rounding below zero is cut off."""
-    return np.sqrt(np.maximum(minkowski(p, p), 0.0))
+    return np.asarray(np.sqrt(np.maximum(minkowski(p, p), 0.0)))
 
 
 def momentum(p: Array) -> Array:
     """Return the magnitudes of the three-momenta."""
-    return np.sqrt(p[1] ** 2 + p[2] ** 2 + p[3] ** 2)
+    return np.asarray(np.sqrt(p[1] ** 2 + p[2] ** 2 + p[3] ** 2))
 
 
 def polar_angle(p: Array) -> Array:
     """Return the polar angles against the z axis [rad]."""
-    return np.arctan2(np.hypot(p[1], p[2]), p[3])
+    return np.asarray(np.arctan2(np.hypot(p[1], p[2]), p[3]))
 
 
 def boost(p: Array, velocity: Array) -> Array:
@@ -129,6 +129,17 @@ def beam_triad() -> tuple[Array, Array, Array]:
     """Return the beam axis and two transverse directions, each (3, 1), in the centre of mass."""
     axis = BEAM_AXIS[:, None]
     return (axis, *transverse(axis, np.zeros(1)))
+
+
+def turn_to_beam(p: Array) -> Array:
+    """Rotate momenta (..., 4, N) whose z axis is the electron's direction into the centre of mass."""
+    first, second = transverse(BEAM_AXIS[:, None], np.zeros(1))
+    result = np.empty_like(p)
+    result[..., 0, :] = p[..., 0, :]
+    for i in range(3):
+        parts = first[i] * p[..., 1, :] + second[i] * p[..., 2, :] + BEAM_AXIS[i] * p[..., 3, :]
+        result[..., i + 1, :] = parts
+    return result
 
 
 def to_laboratory(p: Array) -> Array:

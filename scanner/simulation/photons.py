@@ -1,0 +1,144 @@
+"""Three photons: e⁺e⁻ → γa, a → γγ, and its background e⁺e⁻ → γγγ."""
+
+import math
+from typing import ClassVar
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from scanner.simulation import detector, kinematics, three_photons
+from scanner.simulation.base import Columns, Parameters, Process, as_columns
+from scanner.simulation.signals import mass_between, signal_cross_section
+
+Array = NDArray[np.float64]
+
+PHOTON_COLUMNS = {
+    "e1": "GeV", "e2": "GeV", "e3": "GeV", "theta_1": "rad", "theta_2": "rad", "theta_3": "rad",
+    "m_3g": "GeV", "m_gg": "GeV", "m_recoil": "GeV", "e_gamma": "GeV",
+}  # fmt: skip
+"""Energies in the centre of mass, falling, and polar angles in the laboratory in the same order; masses
+of the three, of the pair, and against the third photon; energy of the third photon in the centre of mass."""
+SOFTEST = 0.25
+"""Least measured energy of a photon candidate in the centre of mass [GeV]."""
+TWO_CLUSTERS = 0.05
+"""Least opening angle at which two photons make two clusters [rad], a crystal and a half; a default."""
+E_E_SHARE = 0.03
+"""Contamination by e⁺e⁻γ(γ) with both tracks lost, relative to γγγ; a default."""
+
+
+def candidates(photons: Array, sqrt_s: float, rng: Generator) -> Columns:
+    """Simulate the detector and make the three pairs of every event with three separate clusters.
+
+    Parameters
+    ----------
+    photons
+        Four-momenta (3 photons, 4, N) in the centre of mass; the last one is the recoil of the first
+        candidate.
+    """
+    lab = np.concatenate([kinematics.to_laboratory(k) for k in photons], axis=1)
+    shape = (3, photons.shape[2])
+    kept = np.all(detector.photons_found(lab).reshape(shape), axis=0)
+    measured = detector.smear_photons(lab, rng).reshape(4, *shape)
+    centre = np.stack([kinematics.to_centre_of_mass(measured[:, i]) for i in range(3)], axis=1)
+    kept &= np.all(centre[0] > SOFTEST, axis=0)
+    for i in range(3):
+        kept &= _opening(measured[:, i], measured[:, (i + 1) % 3]) > TWO_CLUSTERS
+    return _rows(measured[:, :, kept], centre[:, :, kept], np.flatnonzero(kept), sqrt_s)
+
+
+def _opening(a: Array, b: Array) -> Array:
+    """Return the angle between two photons [rad]."""
+    square = 2 * kinematics.minkowski(a, b) / (a[0] * b[0])
+    return np.asarray(2 * np.arcsin(np.clip(np.sqrt(np.maximum(square, 0)) / 2, 0, 1)))
+
+
+def _rows(lab: Array, centre: Array, event: NDArray[np.intp], sqrt_s: float) -> Columns:
+    """Build the rows from measured momenta (E x y z, photon, N); the recoil is photon 3, 1, 2 in turn."""
+    order = np.argsort(-centre[0], axis=0, kind="stable")
+    energy = np.take_along_axis(centre[0], order, axis=0)
+    theta = np.stack([kinematics.polar_angle(lab[:, i]) for i in range(3)])
+    theta = np.take_along_axis(theta, order, axis=0)
+    recoil = (2, 0, 1)
+    pair = [kinematics.mass(lab.sum(axis=1) - lab[:, i]) for i in recoil]
+    against = [np.sqrt(np.maximum(sqrt_s**2 - 2 * sqrt_s * centre[0, i], 0)) for i in recoil]
+    return as_columns(
+        np.repeat(event, 3),
+        {
+            **{f"e{i + 1}": np.repeat(energy[i], 3) for i in range(3)},
+            **{f"theta_{i + 1}": np.repeat(theta[i], 3) for i in range(3)},
+            "m_3g": np.repeat(kinematics.mass(lab.sum(axis=1)), 3),
+            "m_gg": np.stack(pair, axis=1).ravel(),
+            "m_recoil": np.stack(against, axis=1).ravel(),
+            "e_gamma": np.stack([centre[0, i] for i in recoil], axis=1).ravel(),
+        },
+    )
+
+
+class GammaGammaGamma(Process):
+    """The dominant background."""
+
+    name: ClassVar[str] = "gamma_gamma_gamma"
+    title: ClassVar[str] = "e⁺e⁻ → γγγ"
+    role: ClassVar[str] = "background"
+    approximation: ClassVar[str] = (
+        "tree level with exact matrix element, photons above 4% of √s and within 12° to 155.5° in the "
+        "laboratory; no fourth photon; no peaking π⁰γ, ηγ, η′γ; detector parametrised by defaults"
+    )
+    columns: ClassVar[dict[str, str]] = PHOTON_COLUMNS
+
+    def cross_section(self, sqrt_s: float, parameters: Parameters) -> float:
+        """Return the cross section [fb] within the generator's cuts, 111 pb at 10.58 GeV."""
+        self.check(parameters)
+        return three_photons.cross_section(sqrt_s)
+
+    def generate(self, events: int, rng: Generator, sqrt_s: float, parameters: Parameters) -> Columns:
+        """Return three candidates for every event with three clusters."""
+        self.check(parameters)
+        return candidates(three_photons.three_photon_events(rng, events, sqrt_s), sqrt_s, rng)
+
+
+class EEGammaGamma(GammaGammaGamma):
+    """Radiative Bhabha events whose tracks are lost: the shape of γγγ at a fixed share of its rate."""
+
+    name: ClassVar[str] = "e_e_gamma_gamma"
+    title: ClassVar[str] = "e⁺e⁻ → e⁺e⁻γ(γ), tracks lost"
+    approximation: ClassVar[str] = (
+        "parametrised: the spectrum of γγγ at 3% of its cross section, both defaults; not a calculation"
+    )
+
+    def cross_section(self, sqrt_s: float, parameters: Parameters) -> float:
+        """Return the assumed cross section [fb] within the generator's cuts of γγγ."""
+        return E_E_SHARE * super().cross_section(sqrt_s, parameters)
+
+
+class ALPGamma(Process):
+    """The signal; the particle has no width and decays at once."""
+
+    name: ClassVar[str] = "alp_gamma"
+    title: ClassVar[str] = "e⁺e⁻ → γa, a → γγ"
+    role: ClassVar[str] = "signal"
+    approximation: ClassVar[str] = (
+        "1+cos²θ of the photon, isotropic prompt decay; no initial-state radiation, zero width; detector "
+        "parametrised by defaults"
+    )
+    parameters: ClassVar[tuple[str, ...]] = ("mass", "cross_section", "coupling")
+    columns: ClassVar[dict[str, str]] = PHOTON_COLUMNS
+
+    def cross_section(self, sqrt_s: float, parameters: Parameters) -> float:
+        """Return σ×B(a → γγ) [fb]: as given by `cross_section`, or from `coupling` [GeV⁻¹]."""
+        self.check(parameters)
+        return signal_cross_section(self.name, "alp_photon", "gamma_gamma", sqrt_s, parameters)
+
+    def generate(self, events: int, rng: Generator, sqrt_s: float, parameters: Parameters) -> Columns:
+        """Return three candidates, the true pair first, for every event with three clusters."""
+        self.check(parameters)
+        mass = mass_between(self.name, parameters, 0.0, sqrt_s)
+        # Inverse of the distribution function (4 + 3c + c³)/8 of 1+c².
+        q = 4 * rng.random(events) - 2
+        root = np.cbrt(q + np.sqrt(q * q + 1))
+        flight = kinematics.direction(root - 1 / root, rng.uniform(0, 2 * math.pi, events))
+        alp, gamma = kinematics.two_body(sqrt_s, mass, 0.0, flight)
+        decay = kinematics.two_body(mass, 0.0, 0.0, kinematics.isotropic(rng, events))
+        photons = np.stack([*(kinematics.boost_with(k, alp, mass) for k in decay), gamma])
+        return candidates(kinematics.turn_to_beam(photons), sqrt_s, rng)

@@ -13,7 +13,7 @@ from scanner.schema.check import findings
 from scanner.schema.complete import complete
 from scanner.schema.document import LARGEST_TEXT, DefinitionError, Node, Problem, read
 from scanner.schema.expand import SHORT_KEYS, expand, refuse
-from scanner.schema.report import dotted, nearest, raise_problems
+from scanner.schema.report import dotted, nearest, raise_problems, shown
 from scanner.schema.search import Search
 
 __all__ = [
@@ -128,11 +128,12 @@ def parse(source: str, where: str = "definition", folder: Path | None = None) ->
 
 
 def _builtin_tree(name: str, place: Node) -> Node:
-    if name not in names():
+    if not isinstance(name, str) or name not in names():
         raise refuse(
             place,
             "extends",
-            f"no built-in search {name!r}{nearest(str(name), names())}; built in: {', '.join(names())}",
+            f"no built-in search {shown(place.plain())}{nearest(str(name), names())}; "
+            f"built in: {', '.join(names())}",
         )
     return read(text(name), f"{name}.yaml")
 

@@ -151,7 +151,8 @@ def sequence(raw: object, dimension: str | None = None) -> tuple[tuple[float, ..
     wanted = dimension_of(dimension) if dimension else None
     if wanted:
         return tuple(parse(item, wanted) for item in items), CANONICAL[wanted]
-    found = [quantity(item, "number") for item in items]
+    pure = all(not _split(item)[1] for item in items)
+    found = [quantity(item, "number" if pure else None) for item in items]
     units = sorted({entry.unit for entry in found})
     if len(units) > 1:
         raise InputError(f"{_shown(raw)} mixes the units {_either(units, 'and')}: one list has one unit")

@@ -1,6 +1,5 @@
 """Where is searched: scan axes, regions along the mass axis, windows, vetoes and configurations."""
 
-import itertools
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -21,6 +20,8 @@ from scanner.schema.base import (
     Sourced,
     Strict,
     Title,
+    at_part,
+    check_rising,
     is_canonical,
 )
 from scanner.schema.functions import EnergyFunction, NumberFunction, ResolutionsFunction
@@ -56,8 +57,8 @@ def spread(raw: Mapping[str, Any]) -> tuple[tuple[float, ...], str]:
     return (low, *inner[1:-1].tolist(), high), unit
 
 
-def _ends(raw: Any) -> tuple[tuple[float, float], str]:
-    values, unit = units.sequence(raw)
+def _ends(raw: Any, dimension: str | None = None) -> tuple[tuple[float, float], str]:
+    values, unit = units.sequence(raw, dimension)
     if len(values) != 2:
         raise InputError(f"a range has two ends, low and high, not {len(values)}")
     if not values[0] < values[1]:
@@ -112,7 +113,8 @@ def _refuse_internal(data: Mapping[str, Any], model: type[Strict]) -> None:
 
 
 def _axis_range(data: Mapping[str, Any]) -> dict[str, Any]:
-    (low, high), unit = _ends(data["range"])
+    with at_part("range"):
+        (low, high), unit = _ends(data["range"])
     step = data.get("step", DEFAULT_STEP)
     found = {"low": low, "high": high, "unit": unit, "step": step}
     if isinstance(step, str) and step.rstrip().endswith(")") and "(" in step:
@@ -124,9 +126,9 @@ def _axis_values(data: Mapping[str, Any]) -> dict[str, Any]:
     if "step" in data:
         raise InputError("an axis of explicit values has no step")
     raw = data["values"]
-    values, unit = spread(raw) if isinstance(raw, Mapping) else units.sequence(raw)
-    if any(right <= left for left, right in itertools.pairwise(values)):
-        raise InputError("the values of an axis must rise")
+    with at_part("values"):
+        values, unit = spread(raw) if isinstance(raw, Mapping) else units.sequence(raw)
+        check_rising("the axis", values)
     return {"low": values[0], "high": values[-1], "unit": unit, "values": values}
 
 
@@ -151,9 +153,8 @@ class Region(Strict):
         _refuse_internal(data, cls)
         if "mass" not in data:
             raise InputError("a region needs its 'mass: [low, high]'")
-        (low, high), unit = _ends(data["mass"])
-        if unit != "GeV":
-            raise InputError("the mass of a region needs units of energy, such as [0.2 GeV, 6.85 GeV]")
+        with at_part("mass"):
+            (low, high), _ = _ends(data["mass"], "energy")
         return {key: item for key, item in data.items() if key != "mass"} | {"low": low, "high": high}
 
     @property
@@ -173,8 +174,7 @@ class Binning(Strict):
     @classmethod
     def _read_edges(cls, raw: Any, info: ValidationInfo) -> Any:
         values = raw if is_canonical(info) else units.sequence(raw)[0]
-        if any(right <= left for left, right in itertools.pairwise(values)):
-            raise InputError("bin edges must rise")
+        check_rising("the list of edges", values)
         return values
 
 
@@ -262,6 +262,9 @@ class Configuration(Strict):
             or not isinstance(data.get("parameters"), Mapping)
         ):
             return data
-        found = {key: units.quantity(item, "number") for key, item in data["parameters"].items()}
+        found = {}
+        for key, item in data["parameters"].items():
+            with at_part("parameters", key):
+                found[key] = units.quantity(item, "number")
         values = {key: item.value for key, item in found.items()}
         return dict(data) | {"parameters": values, "units": {key: item.unit for key, item in found.items()}}

@@ -1,7 +1,9 @@
 """The common model, and the field types that read units, names, sources and expressions."""
 
+import contextlib
+import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 from pydantic import (
@@ -18,6 +20,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from scanner import units
+from scanner.errors import InputError
 from scanner.schema.names import NAME, RESERVED
 
 LONGEST_EXPRESSION = 2000
@@ -27,6 +30,44 @@ CANONICAL = "canonical"
 _SOURCE = re.compile(
     r"computed|default|user|arXiv:(\d{4}\.\d{4,5}|[a-z-]+/\d{7})|doi:10\.\S+|inspire:\d+|hepdata:\S+|url:\S+"
 )
+
+
+class PartError(InputError):
+    """Something wrong with one part of what a model was given.
+
+    Attributes
+    ----------
+    part : tuple
+        Path to the part within the model.
+    """
+
+    def __init__(self, part: tuple[str | int, ...], message: str) -> None:
+        self.part = part
+        super().__init__(message)
+
+
+@contextlib.contextmanager
+def at_part(*part: str | int) -> Iterator[None]:
+    """Turn an `InputError` inside the block into a `PartError` of this part."""
+    try:
+        yield
+    except PartError as error:
+        raise PartError((*part, *error.part), str(error)) from None
+    except InputError as error:
+        raise PartError(part, str(error)) from None
+
+
+def check_rising(what: str, values: Sequence[float]) -> None:
+    """Refuse values that do not rise.
+
+    Raises
+    ------
+    InputError
+        Naming the first two that fall.
+    """
+    for left, right in itertools.pairwise(values):
+        if right <= left:
+            raise InputError(f"{what} does not rise: {right:g} comes after {left:g}")
 
 
 class Strict(BaseModel):
@@ -143,7 +184,7 @@ def _number_as_text(raw: Any) -> Any:
 
 def listed(raw: Any) -> Any:
     """Take one item for a list of one."""
-    return [raw] if isinstance(raw, str) else raw
+    return [raw] if isinstance(raw, str | int | float) else raw
 
 
 Name = Annotated[str, AfterValidator(_check_name)]

@@ -7,6 +7,7 @@ from scanner.schema.channels import Normalisation
 from scanner.schema.densities import ELSE, Background, OrderRule
 from scanner.schema.names import MASS_ALIAS
 from scanner.schema.search import Search
+from scanner.schema.statistics import Model
 
 WHOLE = "all"
 
@@ -19,12 +20,15 @@ def complete(search: Search) -> Search:
         "background": _background(search, regions),
         "normalisation": _normalisation(search),
         "interpretations": _interpretations(search),
-        "model": search.model or next(iter(search.interpretations.values()), None),
+        "model": search.model or _first(search.interpretations),
         "scan": {name: axis.model_copy(update={"name": name}) for name, axis in search.scan.items()},
         "systematics": {
             name: term.model_copy(update={"name": name}) for name, term in search.systematics.items()
         },
     }
+    # Sorted as in the canonical text, so that a search restored from it runs in the same order.
+    for field in ("columns", "channels", "systematics", "interpretations", "decays"):
+        updates[field] = dict(sorted(updates.get(field, getattr(search, field)).items()))
     return search.model_copy(update=updates)
 
 
@@ -77,6 +81,10 @@ def _normalisation(search: Search) -> Normalisation:
     if "normalisation" in search.model_fields_set:
         return search.normalisation
     return Normalisation(kind="none" if search.luminosity is None else "luminosity")
+
+
+def _first(interpretations: dict[str, Model]) -> Model | None:
+    return interpretations[min(interpretations)] if interpretations else None
 
 
 def _interpretations(search: Search) -> dict[str, Any]:

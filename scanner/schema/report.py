@@ -7,6 +7,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from scanner.schema.base import PartError
 from scanner.schema.document import DefinitionError, Node, Problem
 
 Path = tuple[str | int, ...]
@@ -43,7 +44,14 @@ def raise_problems(
     DefinitionError
         Always.
     """
-    problems = [_problem(detail, tree, root, tuple(short_keys)) for detail in error.errors()]
+    details = error.errors()
+    unsourced = {detail["loc"][:-1] for detail in details if _lacks_source(detail)}
+    problems = [
+        _problem(detail, tree, root, tuple(short_keys))
+        for detail in details
+        # A function inherits its owner's source: one message, about the owner, is enough.
+        if not (_lacks_source(detail) and detail["loc"][:-2] in unsourced)
+    ]
     raise DefinitionError(problems) from None
 
 
@@ -61,8 +69,14 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
+def _lacks_source(detail: ErrorDetails) -> bool:
+    return detail["type"] == "missing" and detail["loc"][-1] == "source"
+
+
 def _problem(detail: ErrorDetails, tree: Node, root: type[BaseModel], short_keys: tuple[str, ...]) -> Problem:
-    path = _known_path(detail["loc"], tree)
+    cause = detail.get("ctx", {}).get("error")
+    part = cause.part if isinstance(cause, PartError) else ()
+    path = _known_path((*detail["loc"], *part), tree)
     if detail["type"] == "extra_forbidden":
         path = tuple(detail["loc"])
         mark = tree.find(path, key=True)

@@ -17,6 +17,7 @@ from scanner.schema.base import (
     Sourced,
     Strict,
     Title,
+    at_part,
     is_canonical,
 )
 from scanner.schema.functions import CrossSectionFunction, Function, NumberFunction
@@ -107,7 +108,11 @@ def read_parameters(raw: Any, info: ValidationInfo) -> Any:
     """Read a mapping of quantities of any dimension."""
     if is_canonical(info) or not isinstance(raw, Mapping):
         return raw
-    return {key: units.quantity(item, "number").value for key, item in raw.items()}
+    values = {}
+    for key, item in raw.items():
+        with at_part(key):
+            values[key] = units.quantity(item, "number").value
+    return values
 
 
 class SimulatedProcess(Sourced):

@@ -1,13 +1,13 @@
 """Tables of numbers, inline or in a CSV file beside the definition."""
 
 import csv
-import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from scanner import units
 from scanner.errors import InputError
+from scanner.schema.base import at_part, check_rising
 
 VALUE = "value"
 LARGEST_FILE = 1 << 22
@@ -45,14 +45,21 @@ def read(raw: Any, dimension: str | None, folder: Path) -> dict[str, Any]:
     axes = [str(name) for name in columns if name != VALUE]
     if len(axes) not in {1, 2}:
         raise InputError(f"a table has one or two axes beside 'value', not {len(axes)}")
-    grids, axis_units = zip(*(units.sequence(columns[axis]) for axis in axes), strict=True)
-    values, unit = _flat(columns[VALUE], dimension)
+    grids, axis_units = zip(*(_axis(columns[axis], axis) for axis in axes), strict=True)
+    with at_part(VALUE):
+        values, unit = _flat(columns[VALUE], dimension)
     if "file" in raw and len(axes) == 2:
         grids, values = _regular(axes, grids, values)
     for axis, grid in zip(axes, grids, strict=True):
-        _check_rising(axis, grid)
+        with at_part(axis):
+            check_rising(axis, grid)
     _check_size(axes, grids, values)
     return {"axes": axes, "grids": grids, "units": axis_units, "values": values, "unit": unit}
+
+
+def _axis(raw: Any, axis: str) -> tuple[tuple[float, ...], str]:
+    with at_part(axis):
+        return units.sequence(raw)
 
 
 def _flat(raw: Any, dimension: str | None) -> tuple[tuple[float, ...], str]:
@@ -68,12 +75,6 @@ def _flat(raw: Any, dimension: str | None) -> tuple[tuple[float, ...], str]:
     if len({unit for _, unit in rows}) > 1:
         raise InputError("the rows of the table differ in unit")
     return tuple(value for values, _ in rows for value in values), rows[0][1]
-
-
-def _check_rising(axis: str, grid: tuple[float, ...]) -> None:
-    for left, right in itertools.pairwise(grid):
-        if right <= left:
-            raise InputError(f"{axis} does not rise: {right:g} comes after {left:g}")
 
 
 def _check_size(axes: list[str], grids: tuple[tuple[float, ...], ...], values: tuple[float, ...]) -> None:

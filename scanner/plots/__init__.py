@@ -5,7 +5,7 @@ state, so that it can be drawn on a worker, in a notebook or in a test alike.
 """
 
 from scanner.plots.files import save
-from scanner.plots.limits import limit_plot, overview_plot
+from scanner.plots.limits import draw, limit_plot, overview_plot
 from scanner.plots.overlays import Overlay
 from scanner.plots.projections import projection_plot
 from scanner.plots.spectra import Marker, spectrum_plot, window_plot
@@ -13,6 +13,7 @@ from scanner.plots.spectra import Marker, spectrum_plot, window_plot
 __all__ = [
     "Marker",
     "Overlay",
+    "draw",
     "limit_plot",
     "overview_plot",
     "projection_plot",

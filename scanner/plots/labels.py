@@ -9,18 +9,18 @@ import xarray as xr
 
 SYMBOLS = {
     "m_zprime": r"$m_{Z′}$",
-    "m_s": r"$m_{S}$",
+    "m_scalar": r"$m_{S}$",
     "m_alp": r"$m_{a}$",
     "m_aprime": r"$m_{A′}$",
     "m_hprime": r"$m_{h′}$",
-    "mass": r"$m$",
-    "m": r"$m$",
 }
-"""Scan axes as papers write them, where the cube has no `long_name` for one."""
+"""Scan axes as papers write them; others go by their `long_name`."""
 RAISED = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-", strict=True))
 LOWERED = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋", "0123456789+-", strict=True))
 CHARGE = re.compile(r"(?<![A-Za-z0-9])((?:(?:e|μ|τ|π|K|mu|tau|pi)[+-])+)(?![0-9.])")
 MOST_LETTERS = 48
+INDEX = re.compile(r"(?<![A-Za-z0-9_])([A-Za-zα-ω])_([A-Za-zα-ω]{1,6})(?![A-Za-z0-9_])")
+STATED_BY_LEGEND = re.compile(r"^(expected )?upper limit on (the )?")
 FB_PER_AB, PB_PER_FB = 1000.0, 1000.0
 
 
@@ -32,6 +32,7 @@ def plain(value: object, most: int = MOST_LETTERS) -> str:
     text = "".join(letter if letter.isprintable() else " " for letter in str(value))
     text = (text if len(text) <= most else f"{text[: most - 1]}…").replace("$", r"\$")
     text = CHARGE.sub(lambda found: re.sub(r"[+-]", lambda sign: f"$^{{{sign[0]}}}$", found[0]), text)
+    text = INDEX.sub(r"\1$_{\2}$", text)
     text = re.sub(f"[{''.join(RAISED)}]+", lambda found: _script("^", found[0], RAISED), text)
     return re.sub(f"[{''.join(LOWERED)}]+", lambda found: _script("_", found[0], LOWERED), text)
 
@@ -57,15 +58,17 @@ def with_value(value: float, units: object) -> str:
 
 
 def quantity(array: xr.DataArray) -> str:
-    """Return the label of a variable from its `long_name` and `units`."""
-    name = plain(array.attrs.get("long_name", str(array.name).replace("_", " ")))
-    return with_unit(name[:1].upper() + name[1:], array.attrs.get("units", ""))
+    """Return the label of a limit from its `long_name` and `units`, without what the legend says anyway."""
+    name = str(array.attrs.get("long_name", str(array.name).replace("_", " ")))
+    name = STATED_BY_LEGEND.sub("", name)
+    return with_unit(plain(name[:1].upper() + name[1:]), array.attrs.get("units", ""))
 
 
 def axis(cube: xr.Dataset, name: Hashable) -> str:
     """Return the label of a scan axis."""
     attributes = cube[name].attrs if name in cube.coords else {}
-    written = SYMBOLS.get(str(name)) or plain(attributes.get("long_name", name))
+    title = str(attributes.get("long_name", name))
+    written = SYMBOLS.get(str(name)) or plain(title[:1].upper() + title[1:])
     return with_unit(written, attributes.get("units", ""))
 
 

@@ -6,11 +6,16 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from scanner.plots import curves, draw, frame, labels, overlays, style
+from scanner.plots import curves, frame, labels, overlays, pieces, style
 from scanner.plots.overlays import Overlay
 
-FIRST = (draw.OBSERVED, draw.MEDIAN, draw.BAND_68, draw.BAND_95)
+FIRST = (pieces.OBSERVED, pieces.MEDIAN, pieces.BAND_68, pieces.BAND_95)
 """Legend entries in the order of their importance."""
+
+
+def draw(cube: xr.Dataset, variable: str = "all") -> Figure:
+    """Draw the named limit of a cube (see `limit_plot`), or all of them (see `overview_plot`)."""
+    return overview_plot(cube) if variable == "all" else limit_plot(cube, variable)
 
 
 @style.styled
@@ -73,15 +78,15 @@ def _stack(
     for panel, variable in zip(axes, variables, strict=False):
         curve = curves.read(cube, variable)
         headroom = frame.HEADROOM if panel is axes[0] else frame.LITTLE_HEADROOM
-        draw.limit(panel, curve, overlays.choose(cube, variable, overlay), headroom)
+        pieces.limit(panel, curve, overlays.choose(cube, variable, overlay), headroom)
         panel.set_ylabel(labels.quantity(curves.array(cube, variable)))
         if panel is axes[0]:
             frame.legend(panel, labels.heading(cube.attrs, what="upper limits"), FIRST)
         else:
-            frame.legend(panel, "", without=(*FIRST, draw.NO_LIMIT))
+            frame.legend(panel, "", without=(*FIRST, pieces.NO_LIMIT))
     if "z_local" in cube:
         unit = str(cube[axis].attrs.get("units", "GeV"))
-        draw.significance(axes[-1], curve, np.array(cube["z_local"].values, dtype=np.float64), unit)
+        pieces.significance(axes[-1], curve, np.array(cube["z_local"].values, dtype=np.float64), unit)
     frame.mass_axis(axes[-1], curve.mass, labels.axis(cube, axis))
     frame.header(axes[0], cube.attrs)
     return figure

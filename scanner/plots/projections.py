@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from scanner.errors import InputError
-from scanner.plots import curves, draw, frame, labels, overlays, style
+from scanner.plots import curves, frame, labels, overlays, pieces, style
 from scanner.plots.curves import Floats, LimitCurve
 from scanner.plots.overlays import Overlay
 
@@ -47,14 +47,14 @@ def projection_plot(
     figure, (axes,) = style.panels([3.9])
     reaches = tuple(_reaches(projection, name))
     first = reaches[0].curve
-    draw.gaps(axes, first, frame.filled(HEADROOM))
-    draw.band(axes, first, first.expected[:, [0, 4]], style.BAND_95, f"95% expected, {reaches[0].label}")
-    draw.band(axes, first, first.expected[:, [1, 3]], style.BAND_68, f"68% expected, {reaches[0].label}")
+    pieces.gaps(axes, first, frame.filled(HEADROOM))
+    pieces.band(axes, first, first.expected[:, [0, 4]], style.BAND_95, f"95% expected, {reaches[0].label}")
+    pieces.band(axes, first, first.expected[:, [1, 3]], style.BAND_68, f"68% expected, {reaches[0].label}")
     for reach in reaches:
         median = reach.curve.expected[:, 2]
-        draw.line(axes, reach.curve, median, "", linestyle=reach.linestyle, colour=reach.colour, width=1.4)
+        pieces.line(axes, reach.curve, median, "", linestyle=reach.linestyle, colour=reach.colour, width=1.4)
     published = overlays.choose(projection, name, overlay)
-    values = [draw.overlay(axes, first, entry, i) for i, entry in enumerate(published)]
+    values = [pieces.overlay(axes, first, entry, i) for i, entry in enumerate(published)]
     values += [first.expected.ravel(), *(reach.curve.expected[:, 2] for reach in reaches)]
     numbers = np.concatenate(values)
     frame.value_axis(axes, numbers[np.isfinite(numbers)], HEADROOM)

@@ -11,7 +11,7 @@ from matplotlib.collections import PolyCollection
 from scanner import plots
 from scanner.constants import QUANTILES
 from scanner.errors import InputError
-from scanner.plots import curves, draw, labels, projections
+from scanner.plots import curves, labels, pieces, projections
 
 WINDOWS = 60
 VETO = slice(20, 24)
@@ -33,7 +33,11 @@ def limit_cube(windows=WINDOWS):
     variables = {
         "coupling_limit": ("m_zprime", observed, {"units": "1", "long_name": "coupling g′"}),
         "coupling_limit_expected": (wide, expected, {"units": "1", "long_name": "coupling g′"}),
-        "cross_section_limit": ("m_zprime", 1e6 * observed**2, {"units": "fb", "long_name": "cross section"}),
+        "cross_section_limit": (
+            "m_zprime",
+            1e6 * observed**2,
+            {"units": "fb", "long_name": "upper limit on the cross section"},
+        ),
         "cross_section_limit_expected": (wide, 1e6 * expected**2, {"units": "fb"}),
         "yield_limit": ("m_zprime", 1e4 * observed, {"units": "1", "long_name": "signal yield"}),
         "z_local": ("m_zprime", z_local, {"units": "1"}),
@@ -81,9 +85,9 @@ def entries(axes):
 def test_limit_plot_draws_the_numbers_of_the_cube():
     cube = limit_cube()
     upper, lower = plots.limit_plot(cube).axes
-    np.testing.assert_array_equal(line(upper, draw.OBSERVED).get_ydata(), cube["coupling_limit"])
+    np.testing.assert_array_equal(line(upper, pieces.OBSERVED).get_ydata(), cube["coupling_limit"])
     np.testing.assert_array_equal(
-        line(upper, draw.MEDIAN).get_ydata(), cube["coupling_limit_expected"].sel(quantile=0.5)
+        line(upper, pieces.MEDIAN).get_ydata(), cube["coupling_limit_expected"].sel(quantile=0.5)
     )
     np.testing.assert_array_equal(lower.lines[0].get_ydata(), cube["z_local"])
     assert upper.get_yscale() == "log"
@@ -94,7 +98,7 @@ def test_bands_reach_from_quantile_to_quantile():
     cube = limit_cube()
     upper, _ = plots.limit_plot(cube).axes
     fills = {entry.get_label(): entry for entry in upper.collections if isinstance(entry, PolyCollection)}
-    for label, low, high in ((draw.BAND_95, 0.025, 0.975), (draw.BAND_68, 0.16, 0.84)):
+    for label, low, high in ((pieces.BAND_95, 0.025, 0.975), (pieces.BAND_68, 0.16, 0.84)):
         corners = fills[label].get_paths()[0].vertices
         first = corners[corners[:, 0] == cube["m_zprime"].values[7]][:, 1]
         ends = cube["coupling_limit_expected"].isel(m_zprime=7).sel(quantile=[low, high])
@@ -118,7 +122,7 @@ def test_axes_carry_name_and_unit(variable, label):
 
 def test_legend_and_header_say_what_is_drawn():
     upper, _ = plots.limit_plot(limit_cube()).axes
-    assert entries(upper) == [draw.OBSERVED, draw.MEDIAN, draw.BAND_68, draw.BAND_95]
+    assert entries(upper) == [pieces.OBSERVED, pieces.MEDIAN, pieces.BAND_68, pieces.BAND_95]
     assert upper.get_legend().get_title().get_text().endswith("90% CL upper limits")
     assert "Belle II" in texts(upper)
     (right,) = [text for text in texts(upper) if "sqrt" in text]
@@ -134,10 +138,10 @@ def test_simulated_data_are_named_as_such():
 def test_vetoes_are_gaps_on_grey():
     cube = vetoed()
     upper, lower = plots.limit_plot(cube).axes
-    assert np.isnan(line(upper, draw.OBSERVED).get_ydata()[VETO]).all()
+    assert np.isnan(line(upper, pieces.OBSERVED).get_ydata()[VETO]).all()
     mass = cube["m_zprime"].values
     for axes in (upper, lower):
-        (grey,) = [entry for entry in axes.collections if entry.get_label() == draw.NO_LIMIT]
+        (grey,) = [entry for entry in axes.collections if entry.get_label() == pieces.NO_LIMIT]
         (path,) = grey.get_paths()
         low, high = path.vertices[:, 0].min(), path.vertices[:, 0].max()
         assert mass[19] < low < mass[20]
@@ -150,7 +154,7 @@ def test_regions_are_not_joined():
     for axes in (upper, lower):
         lengths = [len(entry.get_xdata()) for entry in axes.lines if len(entry.get_xdata()) > 2]
         assert set(lengths) == {25, 35}
-    assert entries(upper).count(draw.OBSERVED) == 1
+    assert entries(upper).count(pieces.OBSERVED) == 1
 
 
 def test_a_value_alone_between_gaps_is_a_dot():
@@ -182,6 +186,11 @@ def test_published_limits_of_the_cube_follow_the_variable():
     assert "Published" in entries(plots.limit_plot(cube, "coupling").axes[0])
     assert "Published" not in entries(plots.limit_plot(cube, "cross_section").axes[0])
     assert np.isnan(line(plots.limit_plot(cube).axes[0], "Published").get_ydata()[1])
+
+
+def test_draw_takes_one_limit_or_all():
+    assert len(plots.draw(limit_cube()).axes) == 3
+    assert plots.draw(limit_cube(), "yield").axes[0].get_ylabel() == "Signal yield"
 
 
 def test_overview_stacks_cross_section_and_coupling():
@@ -248,7 +257,7 @@ def test_no_limit_at_all_is_said():
 def test_a_cube_without_expectation_or_significance():
     figure = plots.limit_plot(limit_cube()[["yield_limit"]])
     assert len(figure.axes) == 1
-    assert entries(figure.axes[0]) == [draw.OBSERVED]
+    assert entries(figure.axes[0]) == [pieces.OBSERVED]
 
 
 @pytest.mark.parametrize(
@@ -378,6 +387,8 @@ def test_luminosities_read_well(value, text):
         ("fb⁻¹", "fb$^{-1}$"),
         ("χ₁", "χ$_{1}$"),
         ("scale+offset", "scale+offset"),
+        ("g_aγγ", "g$_{aγγ}$"),
+        ("my_file_name", "my_file_name"),
     ],
 )
 def test_charges_and_powers_are_raised(text, drawn):

@@ -7,6 +7,10 @@ class StorageError(ValueError):
     exit_code = 2
 
 
+class ConflictError(StorageError):
+    """A create-only name is taken by other bytes, or another writer committed in between."""
+
+
 class NonDeterminismError(StorageError):
     """Two results of one block differ: the run stops, since no cube built from them can be trusted."""
 

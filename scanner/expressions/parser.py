@@ -132,7 +132,7 @@ class _Builder:
             return Not(self._truth(node.operand, depth))
         if isinstance(node.op, ast.USub):
             operand = self._number(node.operand, depth)
-            return Number(-operand.value) if isinstance(operand, Number) else Negative(operand)
+            return Number(0.0 - operand.value) if isinstance(operand, Number) else Negative(operand)
         if isinstance(node.op, ast.UAdd):
             return self._number(node.operand, depth)
         raise self._refusal(node, "bitwise operators are not part of the language")
@@ -214,7 +214,7 @@ class _Builder:
         value = float(np.float64(evaluate(made, {}, {})))
         if not math.isfinite(value) or abs(value) > MAX_NUMBER:
             raise self._refusal(node, f"its constant part is {value:g}, beyond {MAX_NUMBER:g}")
-        return Number(value)
+        return Number(value + 0.0)  # one zero only: equal numbers must mean the same
 
 
 _DESCRIPTIONS: Mapping[type[ast.expr], str] = {

@@ -76,7 +76,7 @@ def left(depth: NDArray[np.uint8], level: NDArray[np.uint8], depth_due: int, lev
         few = np.uint8(0)
         for i in range(part_depth.size):
             few = np.uint8(few + np.uint8((part_depth[i] >= least_depth) & (part_level[i] >= least_level)))
-        total += few
+        total += int(few)
     return total
 
 
@@ -139,9 +139,7 @@ def _empty(
 
 
 @exact
-def empty_all(
-    packed: NDArray[np.uint64], ticks: NDArray[np.uint8], counts: NDArray[np.int64]
-) -> None:
+def empty_all(packed: NDArray[np.uint64], ticks: NDArray[np.uint8], counts: NDArray[np.int64]) -> None:
     """Empty every packed counter into the counts."""
     for slot in range(ticks.size):
         if ticks[slot] > 0:

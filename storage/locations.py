@@ -1,6 +1,7 @@
 """URL or path -> a place for objects, with create-only, atomic and durable writes."""
 
 import secrets
+import shutil
 from pathlib import Path
 from typing import Protocol, Self
 from urllib.parse import unquote
@@ -152,6 +153,27 @@ class Location:
     def remove(self, name: str) -> None:
         """Delete an object; a missing one is fine."""
         self._objects.remove(_checked(name))
+
+    def is_empty(self) -> bool:
+        """Tell whether no object is here; a missing directory is empty."""
+        return not self.list()
+
+    def remove_tree(self, marker: str) -> None:
+        """Delete everything here, if the object `marker` shows that it is ours; an empty place is fine.
+
+        Raises
+        ------
+        StorageError
+            If other things are here.
+        """
+        if self.is_empty():
+            return
+        if not self.exists(marker):
+            raise StorageError(f"{self.describe()}: holds other things (no {marker}), so it is not removed")
+        for name in (*(name for name in self.list() if name != marker), marker):
+            self.remove(name)
+        if self.path is not None:
+            shutil.rmtree(self.path, ignore_errors=True)
 
     def probe(self) -> None:
         """Make sure that create-only writing works here.

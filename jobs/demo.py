@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import scanner.query  # noqa: F401 - registers the accessor
+from jobs import generate as generation
+from jobs import work
 from jobs.executors import DaskExecutor, Executor, SerialExecutor, local_cluster
-from jobs.generate import generate
 from jobs.scan import scan
 from scanner import definition, plots
 from storage import cubes
+from storage.events import MANIFEST
+from storage.locations import Location
 
 SEARCH = "zp_mumu"
 LUMINOSITY = 178.0
@@ -18,7 +21,7 @@ SEED = 20
 MASS = 3.2
 CROSS_SECTION = 0.6
 MILESTONES = (1000.0, 5000.0, 10000.0, 50000.0)
-"""Luminosity of the published search and of the projections [fb⁻¹]; mass [GeV] and cross section [fb] of the signal."""
+"""Luminosities [fb⁻¹], and mass [GeV] and cross section [fb] of the signal."""
 
 
 def run(folder: Path, workers: int, say: Callable[[str], None]) -> dict[str, Any]:
@@ -54,7 +57,9 @@ def _run(folder: Path, executor: Executor, say: Callable[[str], None]) -> dict[s
     _remove(paths)
     say(f"generate {SEARCH} at {LUMINOSITY:g} fb⁻¹ with a signal of {CROSS_SECTION:g} fb at {MASS:g} GeV")
     signal = {"m_zprime": MASS, "cross_section": CROSS_SECTION}
-    generate(search, paths["store"], executor=executor, luminosity=LUMINOSITY, seed=SEED, signals=[signal])
+    generation.generate(
+        search, paths["store"], executor=executor, luminosity=LUMINOSITY, seed=SEED, signals=[signal]
+    )
     say("scan all windows")
     cube = scan(search, paths["store"], paths["cube"], executor=executor)
     say("project and draw")
@@ -75,10 +80,12 @@ def _run(folder: Path, executor: Executor, say: Callable[[str], None]) -> dict[s
 
 
 def _remove(paths: dict[str, str]) -> None:
-    from storage.locations import Location
-
-    for path in (*paths.values(), *(f"{path}.run" for path in paths.values())):
-        Location(path).remove_all()
+    """Remove what an earlier demonstration left."""
+    markers = {"store": MANIFEST, "cube": cubes.RECORD, "projection": cubes.RECORD}
+    for name, marker in markers.items():
+        Location(paths[name]).remove_tree(marker)
+    Location(f"{paths['store']}.run").remove_tree(generation.PLAN)
+    Location(f"{paths['cube']}.run").remove_tree(work.PLAN)
 
 
 def _milestones(projection: Any) -> list[dict[str, float]]:

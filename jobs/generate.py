@@ -14,7 +14,7 @@ from scanner import simulation
 from scanner.definition import Search
 from scanner.errors import InputError
 from scanner.simulation.sampling import generator
-from storage.events import EventStore
+from storage.events import MANIFEST, EventStore
 from storage.locations import Location
 from storage.manifest import Shard
 from storage.parts import PartStore
@@ -125,7 +125,7 @@ def generate(
     parts = PartStore(place.child(RECORDS))
     _run(generation, place, parts, executor)
     opened = _commit(generation, parts)
-    place.remove_all()
+    place.remove_tree(PLAN)
     return _report(generation, opened)
 
 
@@ -154,7 +154,7 @@ def _plan(
 
 def _first_shard(store: str) -> int:
     location = Location(store)
-    if not location.exists("manifest.json"):
+    if not location.exists(MANIFEST):
         return 0
     opened = EventStore.open(location, allow_empty=True)
     return max((shard.index for shard in opened.shards), default=-1) + 1
@@ -212,7 +212,7 @@ def _start(generation: Generation, place: Location) -> None:
             f"another generation into {generation.store} was interrupted: repeat it with its own arguments, "
             f"or remove {generation.store} and {place.describe()}"
         )
-    if not Location(generation.store).exists("manifest.json"):
+    if not Location(generation.store).exists(MANIFEST):
         columns = {"event": ""} | {
             n: u for s in generation.sources for n, u in simulation.get(s.process).columns.items()
         }

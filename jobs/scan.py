@@ -103,10 +103,10 @@ def start(plan: Plan, cube: str, *, resume: bool, overwrite: bool) -> work.Run:
     """
     place = Location(run_place(cube))
     if overwrite:
-        Location(cube).remove_all()
-        place.remove_all()
+        Location(cube).remove_tree(cube_store.RECORD)
+        place.remove_tree(work.PLAN)
     if not place.exists(work.PLAN):
-        if Location(cube).exists_any():
+        if not Location(cube).is_empty():
             raise InputError(f"{cube} is there already: choose another -o, or --overwrite it")
         place.replace(work.PLAN, plan.to_json())
     elif not resume:
@@ -276,4 +276,4 @@ def status(cube: str) -> Status:
     plan = Plan.from_json(place.read(work.PLAN))
     parts = PartStore(place.child(work.PARTS))
     done = set(parts.keys()) & set(plan.keys())
-    return Status(len(done), len(plan.keys()), len(parts.damaged()), Location(cube).exists_any())
+    return Status(len(done), len(plan.keys()), len(parts.damaged()), not Location(cube).is_empty())

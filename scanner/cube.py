@@ -1,5 +1,6 @@
 """The limit cube: the labelled Dataset that collects the results of all windows."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from scanner.constants import QUANTILES
 from scanner.definition import Search
 from scanner.limits import Results
 from scanner.models import MODELS
+from scanner.schema.statistics import Published
 from scanner.stats import METHOD_MEANINGS, STATUS_MEANINGS
 from scanner.windows import WindowGrid
 
@@ -72,13 +74,18 @@ def assemble(
     axis = search.scan_axis.name
     cubes = [_configuration(search, axis, grids, regions) for _, regions in sorted(blocks.items())]
     names = [configuration.name for configuration in search.configurations]
-    cube = cubes[0] if len(names) == 1 else xr.concat(cubes, xr.IndexVariable("configuration", names))
+    cube = cubes[0] if len(names) == 1 else _stack(cubes, xr.IndexVariable("configuration", names))
     for name in {key for c in search.configurations for key in c.parameters} if len(names) > 1 else ():
         cube = cube.assign_coords(
             {name: ("configuration", [c.parameters[name] for c in search.configurations])}
         )
     cube.attrs = cube_attributes(search) | dict(attributes)
     return cube
+
+
+def _stack(cubes: Sequence[xr.Dataset], dimension: xr.IndexVariable) -> xr.Dataset:
+    stacked: xr.Dataset = xr.concat(cubes, dimension)
+    return stacked
 
 
 def _configuration(
@@ -128,12 +135,25 @@ def variable_attributes(search: Search, name: str) -> dict[str, Any]:
 
 def cube_attributes(search: Search) -> dict[str, Any]:
     """Return the attributes that the search definition gives."""
-    return {
+    published = search.published
+    drawn = {} if published is None else {"published": json.dumps(_curve(published))}
+    return drawn | {
         "schema_version": SCHEMA_VERSION,
         "search": search.name,
         "title": search.title,
+        "experiment": search.reference.experiment,
         "confidence_level": search.confidence_level,
         "sqrt_s": search.sqrt_s,
         "definition": search.canonical,
         "definition_digest": search.digest,
+    }
+
+
+def _curve(published: Published) -> dict[str, Any]:
+    """Describe a published limit for the plots."""
+    return {
+        "quantity": published.quantity,
+        "label": published.label,
+        "mass": list(published.mass),
+        "value": list(published.value),
     }

@@ -1,6 +1,6 @@
 """From a search definition to the objects that run: window grids, passes and fit problems."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scanner import expressions, shapes, windows
 from scanner.definition import Search
 from scanner.errors import InputError
+from scanner.schema.functions import Function
 from scanner.schema.names import NAMED_CONSTANTS
 from scanner.selection import ChannelPlan, Selection, WindowTable
 from scanner.windows import WindowGrid
@@ -79,8 +80,19 @@ def _plan(search: Search, grid: WindowGrid, stored: Sequence[str]) -> ChannelPla
         constants=constants(search),
         configurations=tuple(dict(c.parameters) for c in search.configurations),
         windows=table,
-        functions=dict(channel.functions),
+        functions={name: _positional(function) for name, function in channel.functions.items()},
+        arity={name: len(function.variables) for name, function in channel.functions.items()},
     )
+
+
+def _positional(function: Function) -> Callable[..., Floats]:
+    """Make a function of a definition callable with its variables in their order."""
+    others = function.variables[1:]
+
+    def call(*arguments: Floats) -> Floats:
+        return function(arguments[0], **dict(zip(others, arguments[1:], strict=True)))
+
+    return call
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,7 @@ def _relative(search: Search, targets: Sequence[str], mass: Floats, scale: float
     total = np.zeros(len(mass))
     if scenario == "statistical":
         return total
-    for systematic in search.systematics:
+    for systematic in search.systematics.values():
         if systematic.on in targets and systematic.size is not None:
             total += _size(systematic, mass, scale, scenario) ** 2
     return np.sqrt(total)

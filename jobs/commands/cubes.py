@@ -141,6 +141,9 @@ def plot(
     from scanner import plots
 
     found = open_cube(cube)
-    figure = plots.projection_plot(found) if "luminosity" in found.dims else plots.draw(found, variable)
+    if "luminosity" in found.dims:
+        figure = plots.projection_plot(found)
+    else:
+        figure = plots.overview_plot(found) if variable == "all" else plots.limit_plot(found, variable)
     plots.save(figure, output)
     typer.echo(f"wrote {output}")

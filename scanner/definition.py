@@ -7,13 +7,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from scanner import units
 from scanner.errors import InputError
 from scanner.schema.base import CANONICAL
 from scanner.schema.check import findings
 from scanner.schema.complete import complete
 from scanner.schema.document import LARGEST_TEXT, DefinitionError, Node, Problem, read
 from scanner.schema.expand import SHORT_KEYS, expand, refuse
-from scanner.schema.report import dotted, nearest, raise_problems, shown
+from scanner.schema.names import BEAM_ENERGY
+from scanner.schema.report import dotted, nearest, raise_problems, shown, unwritten_keys
 from scanner.schema.search import Search
 
 __all__ = [
@@ -118,7 +120,10 @@ def parse(source: str, where: str = "definition", folder: Path | None = None) ->
         With all that is wrong, each with its line and column.
     """
     tree = expand(read(source, where), _builtin_tree)
-    search = _validate(tree, {"folder": folder or Path()})
+    hidden = unwritten_keys(tree, Search)
+    if hidden:
+        raise DefinitionError(hidden)
+    search = _validate(tree, {"folder": folder or Path(), BEAM_ENERGY: _beam_energy(tree)})
     problems = [
         Problem(tree.find(found.path), dotted(found.path), found.message) for found in findings(search)
     ]
@@ -136,6 +141,16 @@ def _builtin_tree(name: str, place: Node) -> Node:
             f"built in: {', '.join(names())}",
         )
     return read(text(name), f"{name}.yaml")
+
+
+def _beam_energy(tree: Node) -> float | None:
+    """Read the beam energy ahead of the rest: formulas are complete only with it."""
+    beam = tree.child("beam")
+    energy = beam.child(BEAM_ENERGY) if beam else None
+    try:
+        return units.parse(energy.plain(), "energy") if energy else None
+    except InputError:
+        return None  # reported with its place by the validation
 
 
 def _validate(tree: Node, context: dict[str, Any]) -> Search:
@@ -168,4 +183,19 @@ def json_schema() -> dict[str, Any]:
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["properties"] |= {key: {"description": "short key, see bump_hunt"} for key in SHORT_KEYS}
     schema.pop("required", None)
+    _allow_empty(schema)
     return schema
+
+
+def _allow_empty(schema: Any) -> None:
+    """Let every key be empty, which deletes what `extends` brings."""
+    parts = list(schema.values()) if isinstance(schema, dict) else schema if isinstance(schema, list) else []
+    for part in parts:
+        _allow_empty(part)
+    if not isinstance(schema, dict):
+        return
+    if isinstance(schema.get("properties"), dict):
+        entries = schema["properties"]
+        schema["properties"] = {key: {"anyOf": [entry, {"type": "null"}]} for key, entry in entries.items()}
+    if isinstance(schema.get("additionalProperties"), dict):
+        schema["additionalProperties"] = {"anyOf": [schema["additionalProperties"], {"type": "null"}]}

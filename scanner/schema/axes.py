@@ -79,7 +79,7 @@ class ScanAxis(Strict):
     title: Title = ""
     low: float
     high: float
-    unit: str = Field(description="canonical unit; state 'unit: 1' for an axis of pure numbers")
+    unit: str = Field(default="", description="canonical unit; state 'unit: 1' for an axis of pure numbers")
     step: Annotated[
         float | None, BeforeValidator(read_step, json_schema_input_type=str), Field(gt=0.0, le=1e4)
     ] = None
@@ -95,7 +95,6 @@ class ScanAxis(Strict):
         if not isinstance(data, Mapping) or is_canonical(info):
             return data
         rest = {key: item for key, item in data.items() if key not in {"range", "values"}}
-        _refuse_internal(data, cls)
         if ("range" in data) == ("values" in data):
             raise InputError("an axis has either a range with a step, or values")
         found = _axis_range(data) if "range" in data else _axis_values(data)
@@ -104,12 +103,6 @@ class ScanAxis(Strict):
         if "unit" in data and str(data["unit"]) != found["unit"]:
             raise InputError(f"the axis is in {found['unit']}, and its unit says {data['unit']}")
         return rest | found
-
-
-def _refuse_internal(data: Mapping[str, Any], model: type[Strict]) -> None:
-    for name in model.unwritten:
-        if name in data and name not in {*model.written, "name"}:
-            raise InputError(f"unknown key {name!r}: write {' or '.join(model.written)}")
 
 
 def _axis_range(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,9 +129,9 @@ class Region(Strict):
     """A stretch of the mass axis that is searched in its own observable."""
 
     written = ("mass",)
-    unwritten = ("name", "low", "high")
+    unwritten = ("low", "high")
 
-    name: Name
+    name: Name = ""
     title: Title = ""
     low: float
     high: float
@@ -150,7 +143,6 @@ class Region(Strict):
     def _read(cls, data: Any, info: ValidationInfo) -> Any:
         if not isinstance(data, Mapping) or is_canonical(info):
             return data
-        _refuse_internal(data, cls)
         if "mass" not in data:
             raise InputError("a region needs its 'mass: [low, high]'")
         with at_part("mass"):

@@ -56,6 +56,8 @@ NonNegative = Annotated[float, Field(ge=0.0)]
 class Counts(Strict):
     """Published numbers of one counting channel: no events are needed."""
 
+    written = ("error",)
+
     observed: int = Field(ge=0, strict=True)
     expected: NonNegative
     error_low: NonNegative = 0.0

@@ -1,12 +1,15 @@
 """Numbers that depend on the window: constants, formulas and tables, always with their source."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, GetJsonSchemaHandler, ValidationInfo, field_validator, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from scanner import units
 from scanner.errors import InputError
@@ -49,7 +52,25 @@ class Function(Strict):
     outside: Literal["error", "clamp"] = "error"
     arguments: tuple[FreeName | Literal["m"], ...] = ()
     unit: str = Field(default="", description="canonical unit of a formula's value, such as GeV")
+    constants: dict[str, float] = Field(
+        default_factory=dict, description="the beam energy, if a formula uses it"
+    )
     source: Source
+
+    unwritten = ("constants",)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Describe the ways to write it: a bare value takes the source of its owner."""
+        found = super().__get_pydantic_json_schema__(schema, handler)
+        whole = dict(found)
+        whole["properties"] |= {"constant": {"type": ["number", "string"]}, "table": {"type": "object"}}
+        whole["required"] = []
+        found.clear()
+        found["anyOf"] = [{"type": ["number", "string"]}, whole]
+        return found
 
     @model_validator(mode="before")
     @classmethod
@@ -61,7 +82,10 @@ class Function(Strict):
             raise ValueError(
                 f"a function has exactly one of constant, formula and table, not {len(given)} of them"
             )
-        return data
+        beam = (info.context or {}).get(BEAM_ENERGY)
+        return (
+            {**data, "constants": {BEAM_ENERGY: beam}} if _uses_beam(data.get("formula")) and beam else data
+        )
 
     @field_validator("constant", mode="before")
     @classmethod
@@ -154,7 +178,7 @@ class Function(Strict):
         from scanner import expressions
 
         arrays = {name: np.asarray(value, dtype=np.float64) for name, value in environment.items()}
-        return expressions.parse(str(self.formula)).evaluate(NAMED_CONSTANTS | arrays)
+        return expressions.parse(str(self.formula)).evaluate(NAMED_CONSTANTS | self.constants | arrays)
 
     def _look_up(self, table: Table, points: tuple[Floats, ...]) -> Floats:
         grids = tuple(np.asarray(grid) for grid in table.grids)
@@ -163,6 +187,10 @@ class Function(Strict):
                 _check_inside(axis, unit, grid, x)
         clamped = tuple(np.clip(x, grid[0], grid[-1]) for grid, x in zip(grids, points, strict=True))
         return interpolate(self.interpolation, grids, table.array, clamped)
+
+
+def _uses_beam(formula: Any) -> bool:
+    return isinstance(formula, str) and re.search(rf"\b{BEAM_ENERGY}\b", formula) is not None
 
 
 def _formula_names(formula: str) -> frozenset[str]:

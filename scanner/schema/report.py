@@ -1,7 +1,7 @@
 """What pydantic found wrong, told in the terms of the file."""
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -53,6 +53,24 @@ def raise_problems(
         if not (_lacks_source(detail) and detail["loc"][:-2] in unsourced)
     ]
     raise DefinitionError(problems) from None
+
+
+def unwritten_keys(tree: Node, root: type[BaseModel]) -> list[Problem]:
+    """Find keys that models have and users do not write."""
+    return list(_unwritten(tree, (), root))
+
+
+def _unwritten(node: Node, path: Path, root: type[BaseModel]) -> Iterator[Problem]:
+    entries = node.value.items() if isinstance(node.value, dict) else ()
+    owner = model_at(root, path) if entries else None
+    hidden = {*getattr(owner, "unwritten", ())} - {*getattr(owner, "written", ())}
+    for key, child in entries:
+        inner = (*path, key)
+        if key in hidden:
+            yield Problem(node.keys[key], dotted(inner), _unknown_key(inner, root, ()))
+        yield from _unwritten(child, inner, root)
+    for index, child in enumerate(node.value if isinstance(node.value, list) else ()):
+        yield from _unwritten(child, (*path, index), root)
 
 
 def dotted(path: Sequence[str | int]) -> str:
@@ -148,7 +166,7 @@ def written_keys(owner: type[BaseModel]) -> list[str]:
     extra: Sequence[str] = getattr(owner, "written", ())
     hidden: Sequence[str] = getattr(owner, "unwritten", ())
     names = [field.alias or name for name, field in owner.model_fields.items()]
-    return [*extra, *(name for name in names if name not in hidden)]
+    return list(dict.fromkeys([*extra, *(name for name in names if name not in hidden)]))
 
 
 def model_at(root: type[BaseModel], path: Path) -> type[BaseModel] | None:

@@ -141,6 +141,7 @@ class Published(Sourced):
     """A published limit, to draw and compare with."""
 
     inherited = ("limit",)
+    written = ("table",)
 
     quantity: Literal["cross_section", "branching_fraction", "coupling", "yield"]
     unit: str = ""

@@ -1,5 +1,6 @@
 """Text on figures: units, luminosities, axes; any text that a user gives is safe to draw."""
 
+import math
 import re
 import textwrap
 from collections.abc import Hashable, Mapping
@@ -82,16 +83,19 @@ def luminosity(value: float) -> str:
 def data(attributes: Mapping[Any, Any], *, with_luminosity: bool = True) -> str:
     """Return luminosity and energy of a cube, from its attributes `luminosity` [fb⁻¹] and `sqrt_s` [GeV]."""
     parts = []
-    if with_luminosity and attributes.get("luminosity"):
-        parts.append(rf"$\int L\,\mathrm{{d}}t$ = {luminosity(float(attributes['luminosity']))}")
-    if attributes.get("sqrt_s"):
-        parts.append(rf"$\sqrt{{s}}$ = {float(attributes['sqrt_s']):.5g} GeV")
+    integrated, energy = (float(attributes.get(name) or math.nan) for name in ("luminosity", "sqrt_s"))
+    if with_luminosity and math.isfinite(integrated):
+        parts.append(rf"$\int L\,\mathrm{{d}}t$ = {luminosity(integrated)}")
+    if math.isfinite(energy):
+        parts.append(rf"$\sqrt{{s}}$ = {energy:.5g} GeV")
     return ",  ".join(parts)
 
 
-def heading(attributes: Mapping[Any, Any], *, what: str, width: int = 44) -> str:
-    """Return the title of a legend: the search, then what is drawn at which confidence level."""
+def heading(attributes: Mapping[Any, Any], *, what: str, remark: str = "", width: int = 44) -> str:
+    """Return the title of a legend: the search, what is drawn at which confidence level, and a remark."""
     lines = textwrap.wrap(str(attributes.get("title", "")), width, max_lines=2, placeholder=" …")
     level = attributes.get("confidence_level")
     lines.append(f"{100.0 * float(level):.3g}% CL {what}" if level else what[:1].upper() + what[1:])
+    if remark:
+        lines.append(remark)
     return "\n".join(plain(line) for line in lines)

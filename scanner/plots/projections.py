@@ -31,7 +31,7 @@ def projection_plot(
     ----------
     projection : Dataset
         `<variable>_limit_expected` (mass, quantile, luminosity[, scenario]), with the coordinate
-        `luminosity` [fb⁻¹]; the lowest luminosity of the first scenario is drawn with its bands.
+        `luminosity` [fb⁻¹]; the attribute `systematics`, a remark in the legend; the lowest luminosity of the first scenario is drawn with its bands.
     variable : str, optional
         coupling, cross_section, branching_fraction or yield; the first of these that there is.
     overlay : Overlay or several, optional
@@ -154,6 +154,7 @@ def _scenarios(axes: Axes, reaches: tuple[Reach, ...]) -> None:
 def _finish(axes: Axes, projection: xr.Dataset, name: str, curve: LimitCurve) -> None:
     axis = curves.scan_axis(projection, curves.array(projection, name), ("luminosity", "scenario"))
     axes.set_ylabel(labels.quantity(curves.array(projection, name)))
-    frame.legend(axes, labels.heading(projection.attrs, what="median expected upper limits"))
+    remark = "" if "scenario" in projection.dims else str(projection.attrs.get("systematics", ""))
+    frame.legend(axes, labels.heading(projection.attrs, what="median expected upper limits", remark=remark))
     frame.mass_axis(axes, curve.mass, labels.axis(projection, axis))
     frame.header(axes, projection.attrs, with_luminosity=False)

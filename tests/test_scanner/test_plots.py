@@ -130,6 +130,12 @@ def test_legend_and_header_say_what_is_drawn():
     assert "10.58 GeV" in right
 
 
+@pytest.mark.parametrize("luminosity", [np.nan, None, 0.0])
+def test_an_unknown_luminosity_is_left_out(luminosity):
+    upper, _ = plots.limit_plot(limit_cube().assign_attrs(luminosity=luminosity)).axes
+    assert "$\\sqrt{s}$ = 10.58 GeV" in texts(upper)
+
+
 def test_simulated_data_are_named_as_such():
     upper, _ = plots.limit_plot(limit_cube().assign_attrs(data_kind="pseudodata")).axes
     assert "pseudodata" in texts(upper)
@@ -317,7 +323,8 @@ def test_projection_draws_scenarios_in_line_styles():
 
 def test_projection_at_one_luminosity_without_scenarios():
     cube = projection(("statistical",)).isel(scenario=0, drop=True).isel(luminosity=2)
-    (axes,) = plots.projection_plot(cube).axes
+    (axes,) = plots.projection_plot(cube.assign_attrs(systematics="statistical errors only")).axes
+    assert axes.get_legend().get_title().get_text().endswith("statistical errors only")
     assert "50 ab$^{-1}$" in texts(axes)
 
 

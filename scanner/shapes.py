@@ -38,18 +38,21 @@ def double_gaussian_cdf(z: Floats, parameters: Parameters) -> Floats:
 
 
 def crystal_ball_cdf(z: Floats, parameters: Parameters) -> Floats:
-    """Return the cumulative Crystal Ball function with a tail to low values.
+    """Return the cumulative Crystal Ball function.
 
     A Gaussian core above z = −α and a power law (n/α)ⁿ e^{−α²/2} (n/α − α − z)^{−n} below
-    (J. E. Gaiser, SLAC-R-255, appendix F), n > 1.
+    (J. E. Gaiser, SLAC-R-255, appendix F), n > 1. A negative α is the mirror image, with the tail to
+    high values: a photon that leaks energy raises the mass that it recoils against.
     """
-    alpha, n = parameters["alpha"], parameters["n"]
+    side, n = np.sign(parameters["alpha"]), parameters["n"]
+    alpha, z = np.abs(parameters["alpha"]), side * z
     root = np.sqrt(2.0 * np.pi)
     tail = n / alpha / (n - 1.0) * np.exp(-0.5 * alpha**2)
     norm = tail + root * ndtr(alpha)
     below = tail * (np.maximum(n / alpha - alpha - np.minimum(z, -alpha), 1e-300) * alpha / n) ** (1.0 - n)
     above = tail + root * (ndtr(np.maximum(z, -alpha)) - ndtr(-alpha))
-    value: Floats = np.where(z < -alpha, below, above) / norm
+    cumulative = np.where(z < -alpha, below, above) / norm
+    value: Floats = np.where(side < 0, 1.0 - cumulative, cumulative)
     return value
 
 

@@ -13,12 +13,17 @@ from scanner.simulation.base import Columns, Process
 from scanner.simulation.four_muons import FourMuons, MuMuScalar, MuMuZPrime
 from scanner.simulation.photons import ALPGamma, EEGammaGamma, GammaGammaGamma
 from scanner.simulation.sampling import generator
+from scanner.simulation.spectra import FallingSpectrum, Peak
 
 __all__ = ["PROCESSES", "Process", "expected_events", "generate_chunk", "get"]
 
 PROCESSES: dict[str, Process] = {
     process.name: process
-    for process in (MuMuZPrime(), MuMuScalar(), FourMuons(), ALPGamma(), GammaGammaGamma(), EEGammaGamma())
+    for process in (
+        *(MuMuZPrime(), MuMuScalar(), FourMuons()),
+        *(ALPGamma(), GammaGammaGamma(), EEGammaGamma()),
+        *(FallingSpectrum(), Peak()),
+    )
 }
 """The processes by name."""
 

@@ -30,6 +30,8 @@ class Process(ABC):
     """What the simulation leaves out, and which numbers in it are defaults."""
     parameters: ClassVar[tuple[str, ...]] = ()
     """Names of the parameters that the process knows."""
+    candidates: ClassVar[tuple[int, int]] = (1, 0)
+    """Rows that an event gives when it gives any, and which of them a signal's true one is."""
     columns: ClassVar[dict[str, str]]
     """Units of the columns that it makes, without `event`."""
 

@@ -82,6 +82,7 @@ class _Signal(Process):
 
     role: ClassVar[str] = "signal"
     parameters: ClassVar[tuple[str, ...]] = ("mass", "cross_section", "coupling")
+    candidates: ClassVar[tuple[int, int]] = (4, 3)
     columns: ClassVar[dict[str, str]] = FOUR_MUON_COLUMNS
     kind: ClassVar[str]
     model: ClassVar[str]
@@ -146,6 +147,7 @@ class FourMuons(Process):
         "of the vector signal, and two conversions off the beams; no interference, no further radiation; "
         "detector and classifier are parametrised defaults"
     )
+    candidates: ClassVar[tuple[int, int]] = (4, 3)
     columns: ClassVar[dict[str, str]] = FOUR_MUON_COLUMNS
 
     def cross_section(self, sqrt_s: float, parameters: Parameters) -> float:

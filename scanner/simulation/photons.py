@@ -21,8 +21,6 @@ PHOTON_COLUMNS = {
 of the three, of the pair, and against the third photon; energy of the third photon in the centre of mass."""
 SOFTEST = 0.25
 """Least measured energy of a photon candidate in the centre of mass [GeV]."""
-TWO_CLUSTERS = 0.05
-"""Least opening angle at which two photons make two clusters [rad], a crystal and a half; a default."""
 E_E_SHARE = 0.03
 """Contamination by e⁺e⁻γ(γ) with both tracks lost, relative to γγγ; a default."""
 
@@ -38,19 +36,13 @@ def candidates(photons: Array, sqrt_s: float, rng: Generator) -> Columns:
     """
     lab = np.concatenate([kinematics.to_laboratory(k) for k in photons], axis=1)
     shape = (3, photons.shape[2])
-    kept = np.all(detector.photons_found(lab).reshape(shape), axis=0)
+    kept = np.all(detector.photons_found(lab, rng).reshape(shape), axis=0)
     measured = detector.smear_photons(lab, rng).reshape(4, *shape)
     centre = np.stack([kinematics.to_centre_of_mass(measured[:, i]) for i in range(3)], axis=1)
     kept &= np.all(centre[0] > SOFTEST, axis=0)
     for i in range(3):
-        kept &= _opening(measured[:, i], measured[:, (i + 1) % 3]) > TWO_CLUSTERS
+        kept &= detector.photons_apart(measured[:, i], measured[:, (i + 1) % 3], rng)
     return _rows(measured[:, :, kept], centre[:, :, kept], np.flatnonzero(kept), sqrt_s)
-
-
-def _opening(a: Array, b: Array) -> Array:
-    """Return the angle between two photons [rad]."""
-    square = 2 * kinematics.minkowski(a, b) / (a[0] * b[0])
-    return np.asarray(2 * np.arcsin(np.clip(np.sqrt(np.maximum(square, 0)) / 2, 0, 1)))
 
 
 def _rows(lab: Array, centre: Array, event: NDArray[np.intp], sqrt_s: float) -> Columns:
@@ -85,6 +77,7 @@ class GammaGammaGamma(Process):
         "tree level with exact matrix element, photons above 4% of √s and within 12° to 155.5° in the "
         "laboratory; no fourth photon; no peaking π⁰γ, ηγ, η′γ; detector parametrised by defaults"
     )
+    candidates: ClassVar[tuple[int, int]] = (3, 0)
     columns: ClassVar[dict[str, str]] = PHOTON_COLUMNS
 
     def cross_section(self, sqrt_s: float, parameters: Parameters) -> float:
@@ -123,6 +116,7 @@ class ALPGamma(Process):
         "parametrised by defaults"
     )
     parameters: ClassVar[tuple[str, ...]] = ("mass", "cross_section", "coupling")
+    candidates: ClassVar[tuple[int, int]] = (3, 0)
     columns: ClassVar[dict[str, str]] = PHOTON_COLUMNS
 
     def cross_section(self, sqrt_s: float, parameters: Parameters) -> float:

@@ -31,7 +31,8 @@ def projection_plot(
     ----------
     projection : Dataset
         `<variable>_limit_expected` (mass, quantile, luminosity[, scenario]), with the coordinate
-        `luminosity` [fb⁻¹]; the attribute `systematics`, a remark in the legend; the lowest luminosity of the first scenario is drawn with its bands.
+        `luminosity` [fb⁻¹]; the lowest of the first scenario is drawn with its bands. The attribute
+        `systematics` is a remark in the legend where there is one scenario.
     variable : str, optional
         coupling, cross_section, branching_fraction or yield; the first of these that there is.
     overlay : Overlay or several, optional

@@ -57,9 +57,7 @@ def decode_part(data: bytes, where: str) -> Part:
     """Check and take apart what `encode_part` made; StorageError naming `where` if a byte differs."""
     body, digest = data[:-_DIGEST], data[-_DIGEST:]
     if not data.startswith(MAGIC) or hashlib.sha256(body).digest() != digest:
-        raise StorageError(
-            f"{where}: damaged part; `remove_damaged`, as in `scan --resume`, lets it be redone"
-        )
+        raise StorageError(f"{where}: damaged part; `remove_damaged`, as in `scan --resume`, redoes it")
     offset = len(MAGIC) + _LENGTH.size
     (length,) = _LENGTH.unpack_from(body, len(MAGIC))
     header = json.loads(body[offset : offset + length])
@@ -125,7 +123,7 @@ class PartStore:
             where = self.location.describe(name)
             held = decode_part(self.location.read(name), where)
         raise NonDeterminismError(
-            f"{where}: block {key} was computed twice with different results, in {_difference(held, arrays)}; "
+            f"{where}: block {key} was computed twice with other results, in {_difference(held, arrays)}; "
             "the scan stops. The workers differ in code, libraries or instruction set, or there is a defect"
         )
 

@@ -112,7 +112,7 @@ def verify(
     place: Annotated[str, typer.Argument(help="An event store or a limit cube.")], json: Json = False
 ) -> None:
     """Check every byte of a store or a cube, and name what is damaged."""
-    from storage import verify as check
+    from storage.check import verify as check
 
     problems: list[Any] = [str(problem) for problem in check(place)]
     if json:

@@ -178,7 +178,7 @@ def circles(texts: Mapping[str, str]) -> list[str]:
 
 
 def own_compilers(texts: Mapping[str, str]) -> list[str]:
-    message = "compiles in its own way; use `from scanner.kernels import jit`, so that kernels share one set of flags"
+    message = "compiles in its own way; use `from scanner.kernels import jit`, so that all share its flags"
     kernels = {
         p: t for p, t in texts.items() if p.startswith("scanner/kernels/") and not p.endswith("__init__.py")
     }

@@ -30,7 +30,7 @@ RAPIDITY = math.atanh(math.cos(math.radians(13.0)))
 SIGMA_S = 1.24690e7
 """σ s within these cuts [fb GeV²], from `integrate` with 2·10⁷ points; statistical error 0.02%."""
 HIGHEST = 6.3e7
-"""Bound of the weight of `_trial`, 5% above the largest of 2·10⁷ weights."""
+"""Bound of the weight of `trial`, 5% above the largest of 2·10⁷ weights."""
 EFFICIENCY = 0.2
 
 
@@ -51,14 +51,14 @@ def matrix_element(k: Array, axis: Array, sqrt_s: float) -> Array:
 
 
 @dataclass(frozen=True)
-class _Trial:
+class Trial:
     """Proposed photons in units of the beam energy, and the weight: σ s as its mean [fb GeV²]."""
 
     photons: Array
     weight: Array
 
 
-def _trial(uniform: Array) -> _Trial:
+def trial(uniform: Array) -> Trial:
     """Map the unit cube (5, n) to events whose third photon is the softest.
 
     ln x₃, the rapidities of photons 3 and 1 and their azimuths are uniform; photon 2 balances. The
@@ -83,7 +83,7 @@ def _trial(uniform: Array) -> _Trial:
     jacobian = 2 / (1 / (x1**2 * (1 - c1**2)) + 1 / (k2[0] ** 2 - along2**2))
     measure *= jacobian / (8 * math.pi**2 * pair2) * (2 * RAPIDITY) * 2 * math.pi
     # σ = 1/2s × 1/2 (exchange of the two harder photons) × ∫; s σ here has s = 4.
-    return _Trial(photons, np.where(inside, HBARC2 / 4 * element * measure, 0.0))
+    return Trial(photons, np.where(inside, HBARC2 / 4 * element * measure, 0.0))
 
 
 def _in_reach(photons: Array) -> NDArray[np.bool_]:
@@ -98,7 +98,7 @@ def integrate(rng: Generator, points: int) -> tuple[float, float, float]:
     """Return σ s [fb GeV²] within the cuts of this module, its error, and the largest weight."""
     total = square = highest = 0.0
     for start in range(0, points, 100_000):
-        w = _trial(rng.random((5, min(100_000, points - start)))).weight
+        w = trial(rng.random((5, min(100_000, points - start)))).weight
         total, square = total + float(w.sum()), square + float(np.sum(w * w))
         highest = max(highest, float(w.max()))
     mean = total / points
@@ -114,8 +114,8 @@ def three_photon_events(rng: Generator, events: int, sqrt_s: float) -> Array:
     """Draw events; returns four-momenta (3 photons, 4, N) [GeV] in the centre of mass, softest last."""
 
     def propose(n: int) -> tuple[Array, Array]:
-        trial = _trial(rng.random((5, n)))
-        return trial.photons.reshape(12, n), trial.weight - HIGHEST * rng.random(n)
+        drawn = trial(rng.random((5, n)))
+        return drawn.photons.reshape(12, n), drawn.weight - HIGHEST * rng.random(n)
 
     drawn = accept_reject(propose, events, efficiency=EFFICIENCY, width=12)
     return drawn.reshape(3, 4, events) * (sqrt_s / 2)

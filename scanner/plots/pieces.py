@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from scanner.plots import curves, frame, labels, style
 from scanner.plots.curves import Floats, LimitCurve
@@ -14,6 +15,8 @@ BAND_68, BAND_95 = "68% expected", "95% expected"
 NO_LIMIT = "No limit (vetoed or failed)"
 LEAST_GAP = 0.002
 """Least width of a gap on the page, as a fraction of the axis."""
+CROWDED = 400
+"""Windows beyond which a line gets thinner."""
 LEVELS = (3.0, 5.0)
 """Local significances with a guiding line."""
 
@@ -35,8 +38,8 @@ def limit(
     gaps(axes, curve, frame.filled(headroom))
     band(axes, curve, curve.expected[:, [0, 4]], style.BAND_95, BAND_95)
     band(axes, curve, curve.expected[:, [1, 3]], style.BAND_68, BAND_68)
-    line(axes, curve, curve.expected[:, 2], MEDIAN, linestyle="--", width=1.1)
-    line(axes, curve, curve.observed, OBSERVED)
+    line(axes, curve, curve.observed, OBSERVED, width=_width(curve))
+    line(axes, curve, curve.expected[:, 2], MEDIAN, linestyle="--", width=1.4, colour=style.MEDIAN)
     values = [curve.values, *(overlay(axes, curve, entry, i) for i, entry in enumerate(published))]
     frame.value_axis(axes, np.concatenate(values), headroom)
 
@@ -48,6 +51,11 @@ def overlay(axes: Axes, curve: LimitCurve, published: Overlay, number: int) -> F
     axes.plot(mass, value, color=colour, linewidth=1.3, label=labels.plain(published.label), zorder=2.8)
     inside = (mass >= curve.mass.min()) & (mass <= curve.mass.max()) & np.isfinite(value)
     return np.asarray(value[inside])
+
+
+def _width(curve: LimitCurve) -> float:
+    """Return the width of a line that rises and falls from window to window: thinner where they crowd."""
+    return float(np.clip(1.2 * np.sqrt(CROWDED / len(curve.mass)), 0.5, 1.2))
 
 
 def line(
@@ -110,7 +118,8 @@ def significance(axes: Axes, curve: LimitCurve, z_local: Floats, unit: str) -> N
         Unit of the masses.
     """
     gaps(axes, curve)
-    line(axes, curve, np.where(np.isfinite(z_local), z_local, np.nan), "", width=0.9)
+    line(axes, curve, np.where(np.isfinite(z_local), z_local, np.nan), "", width=0.8 * _width(curve))
+    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.set_ylabel("Local signif. [$\\sigma$]")
     finite = np.isfinite(z_local)
     if not finite.any():

@@ -20,6 +20,7 @@ WIDTH = 6.4
 """Width of a figure [inch]: two columns of a paper at 93%, or one slide."""
 BAND_95, BAND_68 = "#FFDF7F", "#85D1FB"
 LINE = "black"
+MEDIAN = "#08407E"
 OVERLAYS = ("#D55E00", "#7A21DD", "#009E73", "#B9AC70")
 """Colours of published limits."""
 SIGNAL, BACKGROUND = "#D55E00", "#0072B2"

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from scanner.selection import ChannelPlan, WindowTable
 
 Function = Callable[..., Any]
+MAX_CUTS = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,11 +95,13 @@ class Recipe:
 
 def recipe(plan: "ChannelPlan") -> Recipe:
     """Parse and check a plan; see :class:`scanner.selection.Selection`."""
+    if len(plan.cuts) > MAX_CUTS:
+        raise InputError(f"{len(plan.cuts)} cuts in one channel; at most {MAX_CUTS} are possible")
     kinds = _kinds(plan)
     known = {name for names in kinds.values() for name in names}
     arity = {name: plan.arity.get(name, 1) for name in plan.functions}
     scope = Scope(
-        frozenset(plan.columns), frozenset(plan.configurations[0]), frozenset(kinds["window variable"])
+        *(frozenset(kinds[k]) for k in ("stored column", "configuration parameter", "window variable"))
     )
 
     def read(text: str, where: str) -> Node:
@@ -111,10 +114,8 @@ def recipe(plan: "ChannelPlan") -> Recipe:
     )
     observable = bounded("the observable", substitute(read(plan.observable, "observable"), derived))
     _check_observable(observable, scope)
-    made = Recipe(
-        cuts, observable, check_edges(plan.edges), scope, dict(plan.constants), plan.configurations, plan.windows,
-        dict(plan.functions),
-    )  # fmt: skip
+    edges, constants, functions = check_edges(plan.edges), dict(plan.constants), dict(plan.functions)
+    made = Recipe(cuts, observable, edges, scope, constants, plan.configurations, plan.windows, functions)
     _check_window_parts(made)
     return made
 

@@ -12,8 +12,8 @@ from scanner.errors import InputError
 
 Int64 = NDArray[np.int64]
 
-MAX_CELLS = 1 << 15
-"""Cells of the look-up table: its 400 kB stay in the second-level cache."""
+MAX_CELLS = 1 << 17
+"""Cells of the look-up table: one edge a cell is worth a megabyte of table, which a cache holds."""
 MAX_EDGE = 1e30
 REJECTED_LANES = 8
 """Slots a cut's rejected rows are spread over, since adding to one slot twice in a row waits."""

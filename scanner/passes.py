@@ -113,7 +113,7 @@ class _Base:
         """Return the float64 and float32 scalars of a loop, at least one of each."""
         wide = [float(self.recipe.value(node, configuration)) for node in scalars.wide]
         narrow = [
-            (round_up if up else round_down)(float(self.recipe.value(node, configuration)))
+            float((round_up if up else round_down)(self.recipe.value(node, configuration)))
             for node, up in scalars.narrow
         ]
         return np.array(wide or [0.0]), np.array(narrow or [0.0], dtype=np.float32)

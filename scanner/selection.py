@@ -177,9 +177,7 @@ class Selection:
 def _check_configurations(plan: ChannelPlan) -> None:
     count = len(plan.configurations)
     if not 1 <= count <= MAX_CONFIGURATIONS:
-        raise InputError(
-            f"{count} configurations in one channel; from 1 to {MAX_CONFIGURATIONS} are possible"
-        )
+        raise InputError(f"{count} configurations in a channel; from 1 to {MAX_CONFIGURATIONS} are possible")
     names = set(plan.configurations[0])
     for number, parameters in enumerate(plan.configurations):
         if set(parameters) != names:
@@ -220,9 +218,8 @@ def _check_columns(
 def _usable(name: str, array: NDArray[Any]) -> NDArray[Any]:
     """Return a column as the kernels take it: contiguous, native, float32 or float64 or integer."""
     if array.ndim != 1 or array.dtype.kind not in "biuf":
-        raise InputError(
-            f"the column `{name}` is {array.ndim}-dimensional {array.dtype}; one dimension of numbers is due"
-        )
+        shape = f"{array.ndim}-dimensional {array.dtype}"
+        raise InputError(f"the column `{name}` is {shape}; one dimension of numbers is due")
     if array.dtype.kind == "f" and array.dtype.itemsize not in (4, 8):
         return array.astype(np.float64)
     return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))

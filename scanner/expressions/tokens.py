@@ -16,14 +16,16 @@ MAX_NUMBER_LENGTH = 40
 
 _TOKEN = re.compile(
     r"(?P<space>[ \t]+)"
-    r"|(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
+    r"|(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
     r"|(?P<name>[A-Za-z_][A-Za-z0-9_]*)"
-    r"|(?P<operator>\*\*|<=|>=|==|!=|[-+*/<>(),])"
+    r"|(?P<operator>\*\*|<=|>=|==|!=|<(?!<)|>(?!>)|[-+*/(),])"
 )
 _WORDS = frozenset({"and", "or", "not", "if", "else"})
 _REMEDIES = {
     "&&": "write `and`",
     "||": "write `or`",
+    "<<": "shifts are not part of the language",
+    ">>": "shifts are not part of the language",
     "&": "bitwise operators are not part of the language; write `and`",
     "|": "bitwise operators are not part of the language; write `or`",
     "^": "`^` is not part of the language; write `**` for a power",

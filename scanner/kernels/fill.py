@@ -48,12 +48,12 @@ def climb(
     steps: int,
     slots: NDArray[np.uint32],
 ) -> None:
-    """Turn cells into slots where a cell holds up to `steps` edges."""
+    """Turn cells into slots where a cell holds up to `steps` edges: all rows climb one edge at a time."""
     for i in range(cells.size):
-        slot = np.uint32(start[np.uint32(cells[i])])
-        for _ in range(steps):
-            slot = np.uint32(slot + np.uint32(values[i] >= upper[slot]))
-        slots[i] = slot
+        slots[i] = np.uint32(start[np.uint32(cells[i])])
+    for _ in range(steps):
+        for i in range(cells.size):
+            slots[i] += np.uint32(values[i] >= upper[slots[i]])
 
 
 @exact

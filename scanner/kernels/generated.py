@@ -25,12 +25,13 @@ _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 def entry(source: str) -> Callable[..., None]:
     """Return the compiled ``scan`` of a generated module."""
-    scan: Callable[..., None] = _module(source).scan
+    scan: Callable[..., None] = load(source).scan
     return scan
 
 
 @cache
-def _module(source: str) -> ModuleType:
+def load(source: str) -> ModuleType:
+    """Return the module of a generated source."""
     text = f"{source}\n# {_fixed_kernels()}\n"
     name = f"darkscan_{hashlib.sha256(text.encode()).hexdigest()[:32]}"
     path = keep(directory(), f"{name}.py", text)

@@ -12,10 +12,10 @@ from scanner.errors import InputError
 from scanner.schema.base import CANONICAL
 from scanner.schema.check import findings
 from scanner.schema.complete import complete
-from scanner.schema.document import LARGEST_TEXT, DefinitionError, Node, Problem, read
+from scanner.schema.document import LARGEST_TEXT, DefinitionError, Node, read
 from scanner.schema.expand import SHORT_KEYS, expand, refuse
 from scanner.schema.names import BEAM_ENERGY
-from scanner.schema.report import dotted, nearest, raise_problems, shown, unwritten_keys
+from scanner.schema.report import nearest, problem_at, raise_problems, shown, unwritten_keys
 from scanner.schema.search import Search
 
 __all__ = [
@@ -124,9 +124,7 @@ def parse(source: str, where: str = "definition", folder: Path | None = None) ->
     if hidden:
         raise DefinitionError(hidden)
     search = _validate(tree, {"folder": folder or Path(), BEAM_ENERGY: _beam_energy(tree)})
-    problems = [
-        Problem(tree.find(found.path), dotted(found.path), found.message) for found in findings(search)
-    ]
+    problems = [problem_at(found.path, found.message, tree) for found in findings(search)]
     if problems:
         raise DefinitionError(problems)
     return complete(search).model_copy(update={"source_text": source})

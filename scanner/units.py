@@ -71,7 +71,7 @@ def dimension_of(name: str) -> str:
         return name
     unit = _spelling(name)
     if unit not in DIMENSION:
-        raise InputError(f"unknown unit {name!r}{_nearest(unit)}; known units: {', '.join(DIMENSION)}")
+        raise InputError(f"unknown unit {name!r}{_known(unit)}")
     return DIMENSION[unit]
 
 
@@ -127,7 +127,7 @@ def quantity(text: object, expected: str | None = None) -> Quantity:
             raise InputError(f"{_shown(text)} has no unit: write a number with its unit, such as {example!r}")
         unit = "1"
     if unit not in DIMENSION:
-        raise InputError(f"{_shown(text)}: unknown unit {unit!r}{_nearest(unit)}{_known(expected)}")
+        raise InputError(f"{_shown(text)}: unknown unit {unit!r}{_known(unit, expected)}")
     dimension = DIMENSION[unit]
     return Quantity(_scaled(number, TABLE[dimension][1][unit], text), CANONICAL[dimension])
 
@@ -207,15 +207,12 @@ def _scaled(number: str, scale: str, text: object) -> float:
     return value
 
 
-def _nearest(unit: str) -> str:
-    folded = {known.lower(): known for known in DIMENSION}
+def _known(unit: str, dimension: str | None = None) -> str:
+    units = [*TABLE[dimension][1]] if dimension else [*DIMENSION]
+    folded = {known.lower(): known for known in units}
     close = difflib.get_close_matches(unit.lower(), folded, n=1, cutoff=0.5)
-    return f"; did you mean {folded[close[0]]!r}?" if close else ""
-
-
-def _known(expected: str | None) -> str:
-    units = TABLE[expected][1] if expected else DIMENSION
-    return f"; known units: {', '.join(units)}"
+    nearest = f"; did you mean {folded[close[0]]!r}?" if close else ""
+    return f"{nearest}; known units: {', '.join(units)}"
 
 
 def _shown(value: object) -> str:

@@ -15,6 +15,7 @@ from scanner.schema.base import (
     Expressions,
     FreeName,
     Name,
+    PartError,
     Resolutions,
     Source,
     Sourced,
@@ -99,7 +100,10 @@ class ScanAxis(Strict):
             raise InputError("an axis has either a range with a step, or values")
         found = _axis_range(data) if "range" in data else _axis_values(data)
         if found["unit"] == "1" and str(data.get("unit")) != "1":
-            raise InputError("the axis has no unit: write it with each number, or state 'unit: 1'")
+            raise PartError(
+                ("range" if "range" in data else "values",),
+                "the axis has no unit: write it with each number, or state 'unit: 1'",
+            )
         if "unit" in data and str(data["unit"]) != found["unit"]:
             raise InputError(f"the axis is in {found['unit']}, and its unit says {data['unit']}")
         return rest | found

@@ -12,8 +12,16 @@ from scanner.schema.document import DefinitionError, Node, Problem
 from scanner.schema.names import NAME
 
 EXTENDS = "extends"
-SHORT_KEYS = ("observable", "range", "resolution", "efficiency", "select", "order")
+FULL_FORM = {
+    "observable": ("channels", ("observable",)),
+    "range": ("scan", ("range", "values")),
+    "resolution": ("signal", ("resolution",)),
+    "efficiency": ("signal", ("efficiency",)),
+    "select": ("channels", ("select",)),
+    "order": ("background", ("order",)),
+}
 """Keys for a user's own spectrum: each stands for one place in the full form."""
+SHORT_KEYS = tuple(FULL_FORM)
 FUNCTION_KEYS = frozenset({"constant", "formula", "table", "interpolation", "outside", "unit", "arguments"})
 MOST_CONFIGURATIONS = 10_000
 DEEPEST_CHAIN = 5
@@ -48,12 +56,38 @@ def refuse(node: Node, path: str, message: str) -> DefinitionError:
 
 
 def _extend(tree: Node, read_builtin: Callable[[str, Node], Node], depth: int) -> Node:
+    _check_once(tree)
     base = tree.value.get(EXTENDS)
     if base is None:
         return tree
     if depth >= DEEPEST_CHAIN:
         raise refuse(base, EXTENDS, f"extends goes deeper than {DEEPEST_CHAIN} definitions")
-    return merge(_extend(read_builtin(base.value, base), read_builtin, depth + 1), tree.without(EXTENDS))
+    under = _extend(read_builtin(base.value, base), read_builtin, depth + 1)
+    # What is stated in full on top replaces what is stated short beneath.
+    replaced = [key for key in SHORT_KEYS if _in_full(tree, key)]
+    return merge(under.without(*replaced), tree.without(EXTENDS))
+
+
+def _in_full(tree: Node, short: str) -> list[Node]:
+    """Return where a mapping states in full what a short key stands for."""
+    section, names = FULL_FORM[short]
+    owner = tree.value.get(section)
+    if owner is None or not isinstance(owner.value, dict):
+        return []
+    owners = list(owner.value.values()) if section in {"scan", "channels"} else [owner]
+    entries = (part.value for part in owners if isinstance(part.value, dict))
+    return [entry[name] for entry in entries for name in names if name in entry]
+
+
+def _check_once(tree: Node) -> None:
+    for key in SHORT_KEYS:
+        places = _in_full(tree, key) if key in tree.value else []
+        if places:
+            raise refuse(
+                tree.value[key],
+                key,
+                f"{key!r} is also stated in full, on line {places[0].mark.line}: drop one",
+            )
 
 
 def merge(base: Node, top: Node) -> Node:
@@ -123,9 +157,9 @@ def _short_keys(tree: Node) -> Node:
 def _only(tree: Node, key: str, default: str, *, first: bool = False) -> str:
     """Name the entry that a short key belongs to."""
     entries = tree.value.get(key)
-    if entries is None:
+    if entries is None or not isinstance(entries.value, dict):
         return default
-    names = list(entries.value) if isinstance(entries.value, dict) else []
+    names = list(entries.value)
     if not names or (len(names) > 1 and not first):
         raise refuse(
             entries, key, f"a short key needs exactly one entry under {key!r}, and there are {len(names)}"
@@ -138,8 +172,10 @@ def _put(tree: Node, path: tuple[str, ...], node: Node) -> Node:
         return node
     head, rest = path[0], path[1:]
     under = tree.value.get(head)
-    if under is None or not isinstance(under.value, dict):
+    if under is None:
         under = Node({}, node.mark)
+    if rest and not isinstance(under.value, dict):
+        return tree  # what stands here is wrong, and the models say so
     return tree.with_entries(**{head: _put(under, rest, node)})
 
 
@@ -148,7 +184,7 @@ def _with_source(tree: Node, path: tuple[str, ...], place: Node) -> Node:
     node: Node | None = tree
     for step in path:
         node = node.child(step) if node is not None else None
-    if node is None or "source" in node.value:
+    if node is None or not isinstance(node.value, dict) or "source" in node.value:
         return tree
     return _put(tree, (*path, "source"), Node("user", place.mark))
 
@@ -164,7 +200,7 @@ def _own_column(tree: Node, observable: Node) -> Node:
     if not isinstance(name, str) or NAME.fullmatch(name) is None:
         return tree
     columns = tree.value.get("columns")
-    if columns is not None and name in columns.value:
+    if columns is not None and (not isinstance(columns.value, dict) or name in columns.value):
         return tree
     return _put(tree, ("columns", name), Node("GeV", observable.mark))
 

@@ -73,6 +73,13 @@ def _unwritten(node: Node, path: Path, root: type[BaseModel]) -> Iterator[Proble
         yield from _unwritten(child, (*path, index), root)
 
 
+def problem_at(path: Path, message: str, tree: Node) -> Problem:
+    """Make the problem of a path; an index into what is written as a single value is left out."""
+    known = _known_path(path, tree)
+    indexed = path and isinstance(path[-1], int) and len(known) < len(path)
+    return Problem(tree.find(path), dotted(path[:-1] if indexed else path), message)
+
+
 def dotted(path: Sequence[str | int]) -> str:
     """Write a path as "signal.resolution", "vetoes[0].width"."""
     text = ""

@@ -144,7 +144,6 @@ class Published(Sourced):
     written = ("table",)
 
     quantity: Literal["cross_section", "branching_fraction", "coupling", "yield"]
-    unit: str = ""
     limit: Function = Field(alias="table", description="limit as a function of mass")
     label: Title = ""
     note: Title = ""
@@ -173,6 +172,11 @@ class Published(Sourced):
         if self.limit.table is None:
             raise InputError("a published limit is a table of points")
         return self
+
+    @property
+    def unit(self) -> str:
+        """Unit of the limits."""
+        return self.limit.value_unit
 
     @property
     def mass(self) -> tuple[float, ...]:

@@ -64,10 +64,7 @@ def _axis(raw: Any, axis: str) -> tuple[tuple[float, ...], str]:
 
 def _flat(raw: Any, dimension: str | None) -> tuple[tuple[float, ...], str]:
     """Read values, or rows of values, into one row-major run."""
-    nested = isinstance(raw, list | tuple) and all(
-        isinstance(row, list | tuple) or (isinstance(row, str) and "," in row) for row in raw
-    )
-    if not nested or not raw:
+    if not isinstance(raw, list | tuple) or not any(_is_row(item) for item in raw):
         return units.sequence(raw, dimension)
     rows = [units.sequence(row, dimension) for row in raw]
     if len({len(values) for values, _ in rows}) > 1:
@@ -75,6 +72,10 @@ def _flat(raw: Any, dimension: str | None) -> tuple[tuple[float, ...], str]:
     if len({unit for _, unit in rows}) > 1:
         raise InputError("the rows of the table differ in unit")
     return tuple(value for values, _ in rows for value in values), rows[0][1]
+
+
+def _is_row(item: Any) -> bool:
+    return isinstance(item, list | tuple) or (isinstance(item, str) and "," in item)
 
 
 def _check_size(axes: list[str], grids: tuple[tuple[float, ...], ...], values: tuple[float, ...]) -> None:

@@ -49,14 +49,15 @@ def tabulate(sqrt_s: float = SQRT_S, points: int = POINTS) -> dict[str, Any]:
 
 
 @cache
-def _table() -> dict[str, Any]:
+def shipped() -> dict[str, Any]:
+    """Return the shipped table, of the form of `tabulate`."""
     loaded: dict[str, Any] = json.loads(TABLE.read_text(encoding="utf-8"))
     return loaded
 
 
 @cache
 def _spline(kind: str) -> CubicSpline:
-    table = _table()
+    table = shipped()
     x = _logit(table["mass"]["values"], table["sqrt_s"]["value"])
     return CubicSpline(x, np.log(table["cross_section"][kind]))
 
@@ -79,7 +80,7 @@ def mu_mu_x(kind: str, m: ArrayLike, sqrt_s: float = SQRT_S) -> Array:
     InputError
         For a mass that is not positive and finite.
     """
-    mass, table = checked_mass(m), _table()
+    mass, table = checked_mass(m), shipped()
     masses = table["mass"]["values"]
     inside = (mass >= masses[0]) & (mass <= masses[-1]) & (sqrt_s == table["sqrt_s"]["value"])
     result = np.zeros(mass.shape)

@@ -69,7 +69,7 @@ def _legendre(nodes: int) -> tuple[Array, Array]:
     return np.asarray((x + 1) / 2), np.asarray(w / 2)
 
 
-def _dalitz_nodes(mass: Array, s: float, nodes: int) -> tuple[Array, Array, Array]:
+def dalitz_nodes(mass: Array, s: float, nodes: int) -> tuple[Array, Array, Array]:
     """Nodes (M, n, n) of D₁ and D₂ and weights, dense where the propagators peak.
 
     The outer variable is ln(D₁+D₂), mapped by a cosine to remove the square roots at its ends; the
@@ -115,7 +115,7 @@ def cross_section(kind: str, mass: ArrayLike, sqrt_s: float, *, nodes: int = NOD
     prefactor = ALPHA**2 / (48 * math.pi * s**3) * HBARC2
     for i in np.flatnonzero(open_):
         one = m.flat[i : i + 1]
-        d1, d2, weight = _dalitz_nodes(np.asarray(one), s, nodes)
+        d1, d2, weight = dalitz_nodes(np.asarray(one), s, nodes)
         w = MATRIX_ELEMENTS[kind](d1, d2, s, float(one[0]) ** 2, MASS_MUON**2)
         result.flat[i] = prefactor * float(np.sum(w * weight))
     return result.reshape(np.shape(mass))

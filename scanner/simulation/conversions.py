@@ -72,8 +72,8 @@ def cross_section(sqrt_s: float) -> float:
 
 
 @cache
-def _bound(sqrt_s: float) -> float:
-    """Return an upper bound of `pair_density`, 10% above its maximum on a grid."""
+def bound(sqrt_s: float) -> float:
+    """Return an upper bound of `pair_density` [fb], 10% above its maximum on a grid."""
     m = np.exp(np.linspace(math.log(2 * MASS_MUON), math.log(sqrt_s - 2 * MASS_MUON), 200))
     density, _ = pair_density(m[:, None, None], m[None, :, None], np.linspace(0, 1, 21), sqrt_s)
     return 1.1 * float(density.max())
@@ -100,7 +100,7 @@ def _photons(rng: Generator, events: int, sqrt_s: float) -> tuple[Array, Array]:
         n = len(pending)
         m1, m2 = np.exp(_masses(sqrt_s).sample(rng, 2 * n).reshape(2, n))
         density, cosine = pair_density(m1, m2, rng.random(n), sqrt_s)
-        kept = density > rng.random(n) * _bound(sqrt_s)
+        kept = density > rng.random(n) * bound(sqrt_s)
         drawn[:, pending[kept]] = m1[kept], m2[kept], cosine[kept]
         pending = pending[~kept]
     return drawn[:2], drawn[2]

@@ -6,20 +6,12 @@ magnitude that the four-muon searches report; both numbers are defaults. The out
 else, so it does not shape any spectrum.
 """
 
-import math
-
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
 SIGNAL_KEPT, BACKGROUND_KEPT = 0.70, 0.01
 """Fractions of signal and background with an output above 0.5."""
-
-
-def kept_above(cut: float, fraction_at_half: float) -> float:
-    """Return the fraction above `cut` of the density whose fraction above 0.5 is given."""
-    rate = 2 * math.log(fraction_at_half / (1 - fraction_at_half))
-    return -math.expm1(rate * (cut - 1)) / -math.expm1(-rate)
 
 
 def output(is_signal: NDArray[np.bool_], rng: Generator) -> NDArray[np.float64]:

@@ -105,6 +105,18 @@ class EEGammaGamma(GammaGammaGamma):
         return E_E_SHARE * super().cross_section(sqrt_s, parameters)
 
 
+def signal_photons(rng: Generator, events: int, mass: float, sqrt_s: float) -> Array:
+    """Draw e⁺e⁻ → γa, a → γγ; returns four-momenta (3, 4, N) in the centre of mass, the recoil last."""
+    # Inverse of the distribution function (4 + 3c + c³)/8 of 1+c².
+    q = 4 * rng.random(events) - 2
+    root = np.cbrt(q + np.sqrt(q * q + 1))
+    flight = kinematics.direction(root - 1 / root, rng.uniform(0, 2 * math.pi, events))
+    alp, gamma = kinematics.two_body(sqrt_s, mass, 0.0, flight)
+    decay = kinematics.two_body(mass, 0.0, 0.0, kinematics.isotropic(rng, events))
+    photons = [*(kinematics.boost_with(k, alp, mass) for k in decay), gamma]
+    return kinematics.turn_to_beam(np.stack(photons))
+
+
 class ALPGamma(Process):
     """The signal; the particle has no width and decays at once."""
 
@@ -128,11 +140,4 @@ class ALPGamma(Process):
         """Return three candidates, the true pair first, for every event with three clusters."""
         self.check(parameters)
         mass = mass_between(self.name, parameters, 0.0, sqrt_s)
-        # Inverse of the distribution function (4 + 3c + c³)/8 of 1+c².
-        q = 4 * rng.random(events) - 2
-        root = np.cbrt(q + np.sqrt(q * q + 1))
-        flight = kinematics.direction(root - 1 / root, rng.uniform(0, 2 * math.pi, events))
-        alp, gamma = kinematics.two_body(sqrt_s, mass, 0.0, flight)
-        decay = kinematics.two_body(mass, 0.0, 0.0, kinematics.isotropic(rng, events))
-        photons = np.stack([*(kinematics.boost_with(k, alp, mass) for k in decay), gamma])
-        return candidates(kinematics.turn_to_beam(photons), sqrt_s, rng)
+        return candidates(signal_photons(rng, events, mass, sqrt_s), sqrt_s, rng)

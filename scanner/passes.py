@@ -16,6 +16,7 @@ from scanner.kernels import programs
 from scanner.kernels.codegen import Scalars
 from scanner.kernels.fill import LANES, SPREAD, empty_all
 from scanner.kernels.generated import entry
+from scanner.kernels.layout import Layout
 from scanner.kernels.programs import Program
 
 Columns = Mapping[str, NDArray[Any]]
@@ -89,6 +90,10 @@ class _Base:
         """Write the program for columns of which some are float32."""
         raise NotImplementedError
 
+    def layout(self, narrow: Mapping[str, bool]) -> Layout:
+        """Return the arrays of the program."""
+        return Layout(narrow, self.recipe.observable, self.given)
+
     def compiled(self, columns: Columns) -> _Compiled:
         """Return the program for these columns, compiled at most once."""
         narrow = {name: array.dtype == np.float32 for name, array in columns.items()}
@@ -128,7 +133,7 @@ class PlainPass(_Base):
 
     def program(self, narrow: Mapping[str, bool]) -> Program:
         """Write the program: every condition in one loop."""
-        return programs.plain(narrow, self.recipe.cuts, self.recipe.observable, self.given)
+        return programs.plain(self.layout(narrow), self.recipe.cuts)
 
     def fill(self, columns: Columns, rows: int) -> Histogram:
         """Select and count rows."""
@@ -159,9 +164,7 @@ class LanesPass(_Base):
 
     def program(self, narrow: Mapping[str, bool]) -> Program:
         """Write the program: conditions on columns once, the others for each configuration."""
-        return programs.lanes(
-            narrow, self.outer, self.inner, self.recipe.observable, self.given, self.hoisted
-        )
+        return programs.lanes(self.layout(narrow), self.outer, self.inner, self.hoisted)
 
     def fill(self, columns: Columns, rows: int) -> Histogram:
         """Select and count rows."""
@@ -204,9 +207,7 @@ class WindowPass(_Base):
 
     def program(self, narrow: Mapping[str, bool]) -> Program:
         """Write the program: conditions without windows first, then the others for each pair."""
-        return programs.windows(
-            narrow, self.outer, self.inner, self.recipe.observable, self.given, self.recipe.scope.window
-        )
+        return programs.windows(self.layout(narrow), self.outer, self.inner, self.recipe.scope.window)
 
     def fill(self, columns: Columns, rows: int) -> Histogram:
         """Select and count rows."""

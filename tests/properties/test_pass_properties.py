@@ -2,6 +2,7 @@
 
 import operator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -144,7 +145,7 @@ def comparison(names, inexact=False):
 
     symbols = st.sampled_from(sorted(COMPARISONS))
     return st.tuples(
-        symbols, st.booleans(), symbols, st.one_of(named, number), st.one_of(leaf(names), number).filter(bool),
+        symbols, st.booleans(), symbols, st.one_of(named, number), st.one_of(leaf(names), number),
         leaf(names),
     ).map(make)  # fmt: skip
 
@@ -390,10 +391,7 @@ def test_blocks_and_order_do_not_change_a_count(cuts_at, random):
     columns = make_columns(5, 4999)
     selection = Selection(LANES_PLAN)
     ends = sorted({0, *cuts_at, 4999})
-    parts = [
-        selection.fill({name: array[i:j] for name, array in columns.items()})
-        for i, j in zip(ends, ends[1:], strict=False)
-    ]
+    parts = [selection.fill({name: array[i:j] for name, array in columns.items()}) for i, j in pairwise(ends)]
     random.shuffle(parts)
     merged = selection.empty()
     for part in parts:

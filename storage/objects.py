@@ -148,11 +148,13 @@ class BucketObjects:
     def swap(self, name: str, old: bytes | None, new: bytes) -> None:
         """Replace `old` by `new` with If-Match; ConflictError if the content is no longer `old`."""
         changed = ConflictError(f"{self.describe(name)}: another writer changed it in between")
-        if old is None:
-            if not self.create(name, new):
-                raise changed
-            return
         with self.explained(name):
+            if old is None:
+                try:
+                    obstore.put(self.handle, self.key(name), new, mode="create")
+                except (AlreadyExistsError, PreconditionError):
+                    raise changed from None
+                return
             held = obstore.get(self.handle, self.key(name))
             if bytes(held.bytes()) != old:
                 raise changed

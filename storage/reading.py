@@ -109,6 +109,8 @@ def iterate_shards(
     pipeline: str,
 ) -> Iterator[dict[str, np.ndarray]]:
     """Yield blocks of at most `rows` rows in order, as views into buffers that every step fills again."""
+    if not shards:
+        return
     chunks = max(1, rows // layout.chunk_rows)
     buffers = {name: np.empty(chunks * layout.chunk_rows, info.dtype) for name, info in columns.items()}
     make = reader_of(pipeline)

@@ -63,5 +63,5 @@ def test_edges_that_make_no_axis_are_refused(edges):
 def test_rounding_brackets_the_value(value):
     up, down = float(round_up(value)), float(round_down(value))
     assert down <= value <= up
-    assert up == value or np.nextafter(np.float32(up), np.float32(-np.inf)) < value
-    assert down == value or np.nextafter(np.float32(down), np.float32(np.inf)) > value
+    assert up == value or float(np.nextafter(np.float32(up), np.float32(-np.inf))) < value
+    assert down == value or float(np.nextafter(np.float32(down), np.float32(np.inf))) > value

@@ -19,7 +19,7 @@ SIZES = (0, 1, 7, 2047, 2048, 2049, 4999)
 EXACT = settings(
     max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
-THOROUGH = settings(EXACT, max_examples=150)
+THOROUGH = settings(EXACT, max_examples=60)
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def axes(draw):
 
 def reference(columns, cuts, observable, edges, parameters=None):
     """The histogram of one configuration by plain numpy in float64."""
-    env = {**wide(columns), **(parameters or {})}
+    env = {**wide(columns), **{name: np.float64(value) for name, value in (parameters or {}).items()}}
     rows = len(columns["a"])
     with np.errstate(all="ignore"):
         alive, flow = np.ones(rows, bool), [rows]
@@ -283,7 +283,8 @@ def test_configurations_equal_numpy_at_length(cuts, count, edges, seed):
 def window_reference(columns, cuts, levels, edges, windows, parameters):
     """Brute force: every cut in every window, rows along one axis and windows along the other."""
     rows, count = len(columns["b"]), windows.first.size
-    env = {name: array[:, None] for name, array in wide(columns).items()} | parameters
+    env = {name: array[:, None] for name, array in wide(columns).items()}
+    env |= {name: np.float64(value) for name, value in parameters.items()}
     env |= {name: values[None, :] for name, values in windows.variables.items()}
     x = columns["b"].astype(np.float64)
     fine = np.searchsorted(edges, x, side="right") - 1
@@ -339,7 +340,7 @@ def test_window_cuts_equal_brute_force(cuts, seed):
 def test_evaluate_equals_numpy(condition, seed):
     columns = make_columns(seed, 300)
     with np.errstate(all="ignore"):
-        expected = np.broadcast_to(condition.value({**wide(columns), "p": 0.7}), 300)
+        expected = np.broadcast_to(condition.value({**wide(columns), "p": np.float64(0.7)}), 300)
     got = np.broadcast_to(parse(condition.text).evaluate({**columns, "p": 0.7}), 300)
     np.testing.assert_array_equal(got, expected)
 

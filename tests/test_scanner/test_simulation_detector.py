@@ -85,3 +85,11 @@ def test_photons_keep_direction_on_average_and_stay_massless(rng):
 def test_close_photons_merge(rng, angle, share):
     first, second = particle(2.0, 60, mass=0.0), particle(1.0, 60 + np.degrees(angle), mass=0.0)
     assert detector.photons_apart(first, second, rng).mean() == pytest.approx(share, abs=0.01)
+
+
+def test_negative_alpha_mirrors_the_crystal_ball():
+    z, n = np.linspace(-8, 8, 33), np.array(5.0)
+    low = crystal_ball_cdf(z, {"alpha": np.array(1.2), "n": n})
+    high = crystal_ball_cdf(z, {"alpha": np.array(-1.2), "n": n})
+    np.testing.assert_allclose(high, 1 - low[::-1], atol=1e-14)
+    assert low[0] > 100 * high[0]

@@ -50,7 +50,7 @@ class Column(Strict):
     title: Title = ""
 
 
-NonNegative = Annotated[float, Field(ge=0.0)]
+NonNegative = Annotated[Number, Field(ge=0.0)]
 
 
 class Counts(Strict):

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from scanner import expressions
 from scanner.schema.channels import Channel
-from scanner.schema.check_values import functions, togetherness
+from scanner.schema.check_values import functions, orders_cover, togetherness
 from scanner.schema.densities import ELSE, OrderRule
 from scanner.schema.names import MASS_ALIAS, RESERVED
 from scanner.schema.scope import CONSTANTS, Finding, Path, Scope, check_expression, check_observable
@@ -16,7 +16,9 @@ def findings(search: Search) -> list[Finding]:
     """Return all that is wrong with a definition as a whole."""
     scope = Scope(search)
     checks = (names, columns, channels, axes, windows, regions, background, decays, functions, togetherness)
-    return [found for check in checks for found in check(scope)]
+    found = [finding for check in checks for finding in check(scope)]
+    # Conditions are evaluated only once they are known to be right.
+    return found or list(orders_cover(scope))
 
 
 def names(scope: Scope) -> Iterator[Finding]:

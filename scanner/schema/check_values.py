@@ -5,38 +5,53 @@ from collections.abc import Collection, Iterator
 import numpy as np
 
 from scanner.errors import InputError
-from scanner.schema.densities import SHAPE_PARAMETERS
+from scanner.schema.complete import resolve_orders
+from scanner.schema.densities import PARAMETER_BOUNDS, SHAPE_PARAMETERS, Background
 from scanner.schema.functions import Function
-from scanner.schema.names import MASS_ALIAS
+from scanner.schema.names import BEAM_ENERGY, MASS_ALIAS
+from scanner.schema.report import nearest
 from scanner.schema.scope import CONSTANTS, Finding, Path, Scope, check_expression
 
 SAMPLES = 257
 """Masses over the scan at which a function is tried; its tables are also tried at the ends."""
 
 
+SYSTEMATIC_TARGETS = ("background", "efficiency", "luminosity", "resolution", "signal", "yield")
+LARGEST_SYSTEMATIC = 10.0
+"""Relative size above which a systematic is a slip, such as 5 for 5%."""
+Bounded = tuple[Path, Function | None, float, float]
+
+
 def functions(scope: Scope) -> Iterator[Finding]:
-    """Check every function's names and units, and the range of those that have one."""
-    search, signal = scope.search, scope.search.signal
-    bounded: list[tuple[Path, Function | None, float]] = [
-        (("signal", "resolution"), signal.stated_resolution, np.inf),
-        (("signal", "efficiency"), signal.stated_efficiency, 1.0),
-        (("window", "half_width"), search.window.half_width, np.inf),
-    ]
-    bounded += [(("signal", "resolutions", name), item, np.inf) for name, item in signal.resolutions.items()]
-    for name, channel in search.channels.items():
-        bounded.append((("channels", name, "efficiency"), channel.efficiency, 1.0))
-        bounded.append((("channels", name, "resolution"), channel.resolution, np.inf))
-    free: list[tuple[Path, Function | None]] = [(("window", "tilt"), search.window.tilt)]
-    free += [(("signal", "parameters", name), item) for name, item in signal.parameters.items()]
-    free += [(("systematics", name, "size"), term.size) for name, term in search.systematics.items()]
-    for path, function, highest in bounded:
+    """Check every function's names and units, and the values of those that have bounds."""
+    for path, function, low, high in _bounded(scope):
         problems = list(check_function(scope, path, function))
-        yield from problems or _check_range(scope, path, function, highest)
-    for path, function in free:
-        yield from check_function(scope, path, function)
-    for name, channel in search.channels.items():
+        yield from problems or _check_values(scope, path, function, low, high)
+    yield from check_function(scope, ("window", "tilt"), scope.search.window.tilt)
+    for name, channel in scope.search.channels.items():
         for key, function in channel.functions.items():
             yield from check_function(scope, ("channels", name, "functions", key), function)
+
+
+def _bounded(scope: Scope) -> Iterator[Bounded]:
+    """Yield the functions with the bounds of their values: above the one, at most the other."""
+    search, signal = scope.search, scope.search.signal
+    yield ("signal", "resolution"), signal.stated_resolution, 0.0, np.inf
+    yield ("signal", "efficiency"), signal.stated_efficiency, 0.0, 1.0
+    yield ("window", "half_width"), search.window.half_width, 0.0, np.inf
+    for name, function in signal.resolutions.items():
+        yield ("signal", "resolutions", name), function, 0.0, np.inf
+    for name, parameter in signal.parameters.items():
+        yield ("signal", "parameters", name), parameter, *PARAMETER_BOUNDS.get(name, (-np.inf, np.inf))
+    for name, channel in search.channels.items():
+        yield ("channels", name, "efficiency"), channel.efficiency, 0.0, 1.0
+        yield ("channels", name, "resolution"), channel.resolution, 0.0, np.inf
+    for name, term in search.systematics.items():
+        yield ("systematics", name, "size"), term.size, 0.0, LARGEST_SYSTEMATIC
+    for name, model in search.interpretations.items():
+        yield ("interpretations", name, "branching_fraction"), model.branching_fraction, 0.0, 1.0
+    if search.model is not None:
+        yield ("model", "branching_fraction"), search.model.branching_fraction, 0.0, 1.0
 
 
 def check_function(scope: Scope, path: Path, function: Function | None) -> Iterator[Finding]:
@@ -58,23 +73,52 @@ def check_function(scope: Scope, path: Path, function: Function | None) -> Itera
             yield Finding((*path, "table", axis), f"{axis} is in {due}, and this table has it {has}")
 
 
-def _check_range(scope: Scope, path: Path, function: Function | None, highest: float) -> Iterator[Finding]:
+def _check_values(
+    scope: Scope, path: Path, function: Function | None, low: float, high: float
+) -> Iterator[Finding]:
     """Evaluate over the scan: tables must reach its ends, and values must make sense."""
+    if function is None:
+        return
     axis = scope.search.scan_axis
-    mass_names = {MASS_ALIAS, next(iter(scope.search.scan))}
-    if function is None or not set(function.variables) <= mass_names:
-        return
     masses = np.linspace(axis.low, axis.high, SAMPLES)
-    try:
-        value = function(masses)
-    except InputError as error:
-        yield Finding(path, str(error))
+    if set(function.variables) <= {MASS_ALIAS, next(iter(scope.search.scan))}:
+        try:
+            value, where = function(masses), masses
+        except InputError as error:
+            yield Finding(path, str(error))
+            return
+    elif function.table is not None:
+        value, where = function.table.array.ravel(), None
+    else:
         return
-    bad = ~((value > 0.0) & (value <= highest) & np.isfinite(value))
+    bad = ~((value > low) & (value <= high) & np.isfinite(value))
     if bad.any():
-        limits = "positive" if highest == np.inf else f"above 0 and at most {highest:g}"
-        message = f"it is {value[bad][0]:g} at {masses[bad][0]:g} GeV: it must be {limits} over the scan"
-        yield Finding(path, message)
+        place = "in its table" if where is None else f"at {where[bad][0]:g} GeV"
+        yield Finding(path, f"it is {value[bad][0]:g} {place}: it must be {_limits(low, high)}")
+
+
+def _limits(low: float, high: float) -> str:
+    if low == 0.0 and high == np.inf:
+        return "positive"
+    return f"above {low:g}" + (f" and at most {high:g}" if high < np.inf else "")
+
+
+def orders_cover(scope: Scope) -> Iterator[Finding]:
+    """Check that a background has an order at every mass of the scan."""
+    search = scope.search
+    masses = np.linspace(search.scan_axis.low, search.scan_axis.high, SAMPLES)
+    backgrounds: list[tuple[Path, Background]] = [(("background",), search.background)]
+    backgrounds += [
+        (("channels", name, "background"), channel.background)
+        for name, channel in search.channels.items()
+        if channel.background is not None
+    ]
+    for path, background in backgrounds:
+        resolved = resolve_orders(background, search.regions, next(iter(search.scan)))
+        try:
+            resolved.order_at(masses, **{BEAM_ENERGY: search.sqrt_s})
+        except InputError as error:
+            yield Finding((*path, "order"), str(error))
 
 
 def togetherness(scope: Scope) -> Iterator[Finding]:
@@ -82,7 +126,16 @@ def togetherness(scope: Scope) -> Iterator[Finding]:
     yield from _rates(scope)
     yield from _signal(scope)
     yield from _observables(scope)
+    yield from _systematics(scope)
+
+
+def _systematics(scope: Scope) -> Iterator[Finding]:
+    targets = {*SYSTEMATIC_TARGETS, *scope.search.background.templates}
     for name, term in scope.search.systematics.items():
+        if term.on not in targets:
+            close = nearest(term.on, targets)
+            message = f"{term.on!r} is not known here{close}; allowed: {', '.join(sorted(targets))}"
+            yield Finding(("systematics", name, "on"), message)
         for index, channel in enumerate(term.channels):
             if channel not in scope.search.channels:
                 message = f"no channel {channel!r}; known are {', '.join(scope.search.channels)}"

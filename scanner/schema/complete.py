@@ -3,7 +3,7 @@
 from typing import Any
 
 from scanner.schema.axes import Region
-from scanner.schema.channels import Normalisation
+from scanner.schema.channels import Channel, Normalisation
 from scanner.schema.densities import ELSE, Background, OrderRule
 from scanner.schema.names import MASS_ALIAS
 from scanner.schema.search import Search
@@ -14,10 +14,11 @@ WHOLE = "all"
 
 def complete(search: Search) -> Search:
     """Return the definition with regions, normalisation, interpretations and named rules filled in."""
-    regions = _regions(search)
+    regions, mass_axis = _regions(search), next(iter(search.scan))
     updates: dict[str, Any] = {
         "regions": regions,
-        "background": _background(search, regions),
+        "background": resolve_orders(search.background, search.regions, mass_axis),
+        "channels": {name: _channel(search, channel, mass_axis) for name, channel in search.channels.items()},
         "normalisation": _normalisation(search),
         "interpretations": _interpretations(search),
         "model": search.model or _first(search.interpretations),
@@ -52,10 +53,11 @@ def _regions(search: Search) -> tuple[Region, ...]:
     return tuple(region for region in clipped if region.low <= region.high)
 
 
-def _background(search: Search, regions: tuple[Region, ...]) -> Background:
-    return resolve_orders(
-        search.background, search.regions or regions, search.scan_axis.name or next(iter(search.scan))
-    )
+def _channel(search: Search, channel: Channel, mass_axis: str) -> Channel:
+    if channel.background is None:
+        return channel
+    resolved = resolve_orders(channel.background, search.regions, mass_axis)
+    return channel.model_copy(update={"background": resolved})
 
 
 def resolve_orders(background: Background, regions: tuple[Region, ...], mass_axis: str) -> Background:

@@ -26,6 +26,13 @@ ELSE = "else"
 HIGHEST_ORDER = 30
 SHAPE_PARAMETERS = {"double_gaussian": ("fraction", "ratio"), "crystal_ball": ("alpha", "n")}
 """Parameters that a signal shape wants beside the resolution."""
+PARAMETER_BOUNDS = {
+    "fraction": (0.0, 1.0),
+    "ratio": (0.0, 100.0),
+    "alpha": (-100.0, 100.0),
+    "n": (1.0, 1000.0),
+}
+"""A parameter is above the first and at most the second; a negative alpha is a tail to high values."""
 
 
 class Signal(Sourced):

@@ -220,13 +220,41 @@ CASES = {
     ),
     "negative resolution": (
         HUNT + "resolution: {formula: 0.01 * (m - 2), unit: GeV, source: user}\n",
-        "my.yaml:2:13: signal.resolution: it is -0.01 at 1 GeV: it must be positive over the scan",
+        "my.yaml:2:13: signal.resolution: it is -0.01 at 1 GeV: it must be positive",
     ),
     "efficiency above one": (
         HUNT + "efficiency: 134%\n",
+        ("my.yaml:2:13: signal.efficiency: it is 1.34 at 1 GeV: it must be above 0 and at most 1"),
+    ),
+    "efficiency above one in a table of two axes": (
+        WHOLE.replace("{range: [1 GeV, 5 GeV]}}", "{range: [1 GeV, 5 GeV]}, ctau: {values: [1 cm, 2 cm]}}")
+        + "efficiency: {source: user, table: {m: '1, 5 GeV', ctau: '1, 2 cm', value: [[1, 2], [1, 1]]}}\n",
+        "my.yaml:7:13: signal.efficiency: it is 2 in its table: it must be above 0 and at most 1",
+    ),
+    "a systematic in the wrong unit": (
+        HUNT + "systematics: {x: {on: signal, size: 50, source: user}}\n",
+        "my.yaml:2:37: systematics.x.size: it is 50 at 1 GeV: it must be above 0 and at most 10",
+    ),
+    "a systematic on nothing": (
+        HUNT + "systematics: {x: {on: singal, size: 5%, source: user}}\n",
         (
-            "my.yaml:2:13: signal.efficiency: it is 1.34 at 1 GeV: "
-            "it must be above 0 and at most 1 over the scan"
+            "my.yaml:2:23: systematics.x.on: 'singal' is not known here; did you mean 'signal'?; "
+            "allowed: background, efficiency, luminosity, resolution, signal, yield"
+        ),
+    ),
+    "a parameter of a shape": (
+        HUNT + "signal: {shape: crystal_ball, source: user, parameters: {alpha: 1, n: 1}}\n",
+        "my.yaml:2:71: signal.parameters.n: it is 1 at 1 GeV: it must be above 1 and at most 1000",
+    ),
+    "no order at some mass": (
+        HUNT + "order: {m > 2: 2}\n",
+        "my.yaml:2:8: background.order: no background order is stated at m = 1 GeV: add a rule 'else'",
+    ),
+    "true is no number": (
+        WHOLE + "systematics: {x: {on: signal, size: true, source: user}}\n",
+        (
+            "my.yaml:7:37: systematics.x.size: True is not a quantity: "
+            "write a number with its unit, such as '0.2 GeV'"
         ),
     ),
     "order rule": (

@@ -1,0 +1,19 @@
+"""Statistical methods: limits of mass windows, and calculators of single counting experiments."""
+
+from collections.abc import Callable
+
+from scanner.fit import STATUS_MEANINGS
+from scanner.likelihood import BinnedProblem
+from scanner.stats.asymptotic import asymptotic_limits
+from scanner.stats.auto import automatic_limits, expected_limits
+from scanner.stats.counting import counting_limits
+from scanner.stats.limits import METHOD_MEANINGS, Limits
+
+METHODS: dict[str, Callable[[BinnedProblem, float], Limits]] = {
+    "auto": automatic_limits,
+    "asymptotic": asymptotic_limits,
+    "counting": counting_limits,
+}
+"""Methods of limits by name: each takes a problem and a confidence level."""
+
+__all__ = ["METHODS", "METHOD_MEANINGS", "STATUS_MEANINGS", "Limits", "expected_limits"]

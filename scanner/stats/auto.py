@@ -1,0 +1,82 @@
+"""Asymptotic limits where they hold, exact ones where they do not; and the same for projections."""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scanner.kernels import cls, core
+from scanner.likelihood import BinnedProblem, Floats
+from scanner.stats import asymptotic, counting
+from scanner.stats.limits import Limits
+
+THRESHOLD = 25.0
+"""Effective background count from which limits are asymptotic."""
+
+
+class Templates(Protocol):
+    """What is expected in the bins of W windows."""
+
+    @property
+    def signal(self) -> Floats:
+        """(W, B) bin integrals of a unit yield."""
+
+    @property
+    def background(self) -> Floats:
+        """(W, K, B) bin integrals of each background term."""
+
+    @property
+    def core(self) -> NDArray[np.bool_]:
+        """(W, B) bins for counting."""
+
+    @property
+    def terms(self) -> NDArray[np.int64]:
+        """(W,) terms in use."""
+
+
+def automatic_limits(problem: BinnedProblem, confidence_level: float) -> Limits:
+    """Return asymptotic limits above an effective background of THRESHOLD, exact ones below.
+
+    Windows whose asymptotic limit was not found are counted too; `method` records which is which.
+    """
+    limits = asymptotic.asymptotic_limits_above(problem, confidence_level, THRESHOLD)
+    return counting.with_counting(problem, confidence_level, limits)
+
+
+def expected_limits(
+    expectation: Floats,
+    templates: Templates,
+    confidence_level: float,
+    *,
+    systematic: Floats | None = None,
+) -> Floats:
+    """Return the limits expected without signal for a background expectation, as projections need.
+
+    Parameters
+    ----------
+    expectation : (W, B) float
+        Expected background events, the Asimov data set.
+    templates : Templates
+        Signal, background terms and core bins of the windows.
+    confidence_level : float
+    systematic : (W,) float, optional
+        Further standard deviation of the signal yield [events]: it adds to σ² of the asymptotic bands
+        and to the variance of the core's background in exact limits.
+
+    Returns
+    -------
+    (W, 5) float
+        Yield limits at the stored quantiles, by the same switch as `automatic_limits`.
+    """
+    problem = BinnedProblem(
+        expectation, templates.signal, templates.background, templates.core, templates.terms
+    )
+    extra = np.zeros(problem.windows) if systematic is None else np.asarray(systematic, dtype=np.float64)
+    scratch = np.empty(problem.background.shape[:2])
+    rows, _ = asymptotic.run_kernel(problem, confidence_level, THRESHOLD, extra * extra, scratch)
+    limits = rows[:, cls.EXPECTED_LIMITS :].copy()
+    missing = np.flatnonzero(~np.isfinite(limits).all(axis=1))
+    if missing.size:
+        counted, _ = counting.run_kernel(problem.select(missing), confidence_level, extra[missing])
+        limits[missing] = counted[:, core.EXPECTED_LIMITS :]
+    return limits

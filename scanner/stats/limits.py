@@ -1,0 +1,47 @@
+"""Limits on the signal yield of a batch of mass windows, by any method."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scanner.likelihood import Floats
+
+ASYMPTOTIC, COUNTING = 1, 2
+NO_LIMIT = 0
+METHOD_MEANINGS: dict[int, str] = {NO_LIMIT: "none", ASYMPTOTIC: "asymptotic", COUNTING: "counting"}
+"""What each value of `Limits.method` says."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits, significance and fit of W windows; NaN where `status` and `method` say that there is none.
+
+    Yields are in events of the whole signal whose bin integrals the problem gives.
+    """
+
+    yield_limit: Floats
+    """(W,) observed upper limit on the signal yield."""
+    expected: Floats
+    """(W, 5) limits expected without signal, at the quantiles of `scanner.constants.QUANTILES`."""
+    signal_yield: Floats
+    """(W,) best-fit yield ŝ of the likelihood fit, which may be negative."""
+    signal_yield_error: Floats
+    """(W,) its standard deviation; at the positivity boundary the rise of −2 ln λ by 1 above ŝ."""
+    n_background: Floats
+    """(W,) background expected in the core bins, from the fit that the limit rests on."""
+    p_local: Floats
+    """(W,) one-sided p-value of the background-only hypothesis; 0.5 for any deficit if asymptotic."""
+    z_local: Floats
+    """(W,) Φ⁻¹(1−p), not below 0."""
+    background_coefficients: Floats
+    """(W, K) coefficients of the background-only fit; NaN where a window does not use the term."""
+    fit_quality: Floats
+    """(W,) p-value of the saturated-model goodness of fit (Baker, Cousins, NIM 221 (1984) 437) of the
+    fit with signal, by its asymptotic χ² distribution, which is rough below five events a bin."""
+    effective_background: Floats
+    """(W,) 1/Σ(S²/ν): the background of a counting experiment with the same information."""
+    status: NDArray[np.uint8]
+    """(W,) status of the likelihood fit, a key of STATUS_MEANINGS."""
+    method: NDArray[np.uint8]
+    """(W,) method of the limit, a key of METHOD_MEANINGS."""

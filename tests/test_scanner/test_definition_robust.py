@@ -13,7 +13,8 @@ from scanner.errors import InputError
 WHOLE = [YAML(typ="safe").load(source) for source in (template(), text("alp_gg"), text("bump_hunt"))]
 ODD = [
     None, 0, -1, 3.5, True, "", "x", "1 GeV", "5 cm", "m", "m > 1", "else", "nan", "m**m", "1" * 80, "😀",
-    [], [1], ["1 GeV"], [[1]], {}, {"a": 1}, {"constant": 1}, {"table": {}}, {"formula": "m"}, {"product": {}},
+    [], [1], ["1 GeV"], [[1]], {}, {"a": 1}, {"constant": 1}, {"table": {}}, {"formula": "m"},
+    {"product": {}},
 ]  # fmt: skip
 
 

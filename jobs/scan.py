@@ -55,6 +55,7 @@ def make_plan(search: Search, store: EventStore, url: str, options: Options) -> 
         raise InputError(
             f"store {url} holds no data: ingest with --sample data, or generate a search's events"
         )
+    engine.check_units(search, {name: info.unit for name, info in store.columns.items()})
     engine.selections(search, tuple(store.columns))  # a missing column is better found before anything runs
     regions = [(name, len(grid)) for name, grid in engine.grids(search).items()]
     return Plan(

@@ -127,9 +127,8 @@ def variable_attributes(search: Search, name: str) -> dict[str, Any]:
             "symbol": model.coupling,
         }
     if name in FLAGS:
-        meanings = FLAGS[name]
-        attributes["flag_values"] = list(range(len(meanings)))
-        attributes["flag_meanings"] = " ".join(meanings)
+        attributes["flag_values"] = list(FLAGS[name])
+        attributes["flag_meanings"] = " ".join(FLAGS[name].values())
     return attributes
 
 

@@ -164,6 +164,28 @@ def background_terms(
     return shapes.chebyshev_integrals(edges, int(terms.max())), terms
 
 
+def check_units(search: Search, stored: Mapping[str, str]) -> None:
+    """Refuse stored columns whose unit is not the one that the definition states.
+
+    Parameters
+    ----------
+    stored : mapping
+        Unit of each column of an event store; empty where nobody stated it.
+
+    Raises
+    ------
+    InputError
+        Naming column, both units and the remedy.
+    """
+    for name, column in search.columns.items():
+        found = stored.get(name, "")
+        if found and found != column.unit:
+            raise InputError(
+                f"column {name!r} is in {found} in the store and in {column.unit} in search {search.name!r}: "
+                f"ingest again with --unit {name}=UNIT, or correct the definition"
+            )
+
+
 def check_runnable(search: Search) -> None:
     """Refuse a definition that says more than the engine runs, naming what.
 

@@ -106,6 +106,13 @@ class Limits:
         values = (float(best[name]) for name in ("p_local", "z_local", "signal_yield", "signal_yield_error"))
         return Excess(self.axis, float(best[self.axis]), *values)
 
+    def flags(self, name: str) -> dict[int, str]:
+        """Return what each value of a flag variable, `status` or `method`, means."""
+        attributes = self._cube[name].attrs
+        return dict(
+            zip(map(int, attributes["flag_values"]), attributes["flag_meanings"].split(), strict=True)
+        )
+
     def project(self, luminosities: Sequence[float], scenario: str = "statistical") -> xr.Dataset:
         """Project to other luminosities [fb⁻¹]; see `scanner.projection.project`."""
         from scanner.projection import project

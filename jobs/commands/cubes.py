@@ -75,7 +75,11 @@ def query(
         where = {str(name): c.item() for name, c in selected.coords.items() if c.ndim == 0}
         print_json({"at": where, "values": values})
         return
-    rows = [[name, numbers(selected[name]), selected[name].attrs.get("units", "")] for name in names]
+    flags = {name: found.limits.flags(name) for name in names if "flag_values" in found[name].attrs}
+    rows = [
+        [name, numbers(selected[name], flags.get(name, {})), selected[name].attrs.get("units", "")]
+        for name in names
+    ]
     title = ", ".join(f"{name} = {show(c.item())}" for name, c in selected.coords.items() if c.ndim == 0)
     print_table(title, ["variable", "value", "unit"], rows)
 
@@ -85,12 +89,9 @@ def show(value: Any) -> str:
     return f"{value:.5g}" if isinstance(value, float) else str(value)
 
 
-def numbers(array: Any) -> str:
+def numbers(array: Any, flags: dict[int, str]) -> str:
     """Write the numbers of a variable, flags by their meaning."""
-    meanings = array.attrs.get("flag_meanings", "").split()
-    if meanings and array.ndim == 0:
-        return str(meanings[int(array)])
-    return " ".join(show(value) for value in array.to_numpy().ravel().tolist())
+    return " ".join(flags.get(value) or show(value) for value in array.to_numpy().ravel().tolist())
 
 
 def luminosities(text: str) -> list[float]:

@@ -109,11 +109,9 @@ def describe(cube: Any) -> dict[str, Any]:
 
     report: dict[str, Any] = {"windows": cube.sizes[cube.limits.axis]}
     for name in ("status", "method"):
-        meanings = cube[name].attrs["flag_meanings"].split()
         values = cube[name].to_numpy()
-        report[name] = {
-            word: int((values == code).sum()) for code, word in enumerate(meanings) if (values == code).any()
-        }
+        found = {word: int((values == code).sum()) for code, word in cube.limits.flags(name).items()}
+        report[name] = {word: count for word, count in found.items() if count}
     excess = cube.limits.largest_excess()
     report["largest_excess"] = asdict(excess)
     return report

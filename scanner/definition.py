@@ -21,7 +21,7 @@ from scanner.schema.search import Search
 __all__ = [
     "DefinitionError",
     "Search",
-    "from_canonical",
+    "from_json",
     "json_schema",
     "load",
     "names",
@@ -159,7 +159,7 @@ def _validate(tree: Node, context: dict[str, Any]) -> Search:
         raise
 
 
-def from_canonical(content: str) -> Search:
+def from_json(content: str) -> Search:
     """Restore a search from its `canonical` text: it equals the original up to its source text.
 
     Raises

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from ruamel.yaml import YAML
 
 from scanner import definition, shapes
-from scanner.definition import from_canonical, json_schema, load, names, parse, template, text
+from scanner.definition import from_json, json_schema, load, names, parse, template, text
 from scanner.errors import InputError
 from scanner.models import MODELS
 from scanner.schema.channels import Channel
@@ -51,7 +51,7 @@ def test_every_number_has_a_source(name):
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_the_canonical_text_restores_the_search(name):
     search = load(name)
-    again = from_canonical(search.canonical)
+    again = from_json(search.canonical)
     assert again == search.model_copy(update={"source_text": ""})
     assert again.digest == search.digest
     masses = np.linspace(search.scan_axis.low, search.scan_axis.high, 1001)
@@ -135,7 +135,7 @@ def test_the_order_of_axes_has_a_meaning():
     first = parse(f"extends: bump_hunt\nscan: {{{', '.join(axes)}}}\n")
     second = parse(f"extends: bump_hunt\nscan: {{{', '.join(reversed(axes))}}}\n")
     assert first.digest != second.digest
-    assert from_canonical(second.canonical).scan_axis.name == "m_b"
+    assert from_json(second.canonical).scan_axis.name == "m_b"
 
 
 def test_a_search_is_frozen():
@@ -153,7 +153,7 @@ def test_foreign_canonical_text_is_refused():
         load("alp_gg").canonical.replace("beam", "bam"),
     ):
         with pytest.raises(InputError, match="not a stored search definition"):
-            from_canonical(content)
+            from_json(content)
 
 
 def test_the_template_is_valid_and_commented():

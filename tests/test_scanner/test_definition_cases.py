@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scanner.definition import from_canonical, parse
+from scanner.definition import from_json, parse
 
 PLANE = """
 name: dark_higgsstrahlung
@@ -165,7 +165,7 @@ ALL |= {"templates": TEMPLATES, "counts": COUNTS, "single": SINGLE}
 @pytest.mark.parametrize("case", ALL)
 def test_each_case_survives_its_canonical_text(case):
     search = parse(ALL[case])
-    again = from_canonical(search.canonical)
+    again = from_json(search.canonical)
     assert again.canonical == search.canonical
     assert again.digest == search.digest
     assert list(again.channels) == list(search.channels)

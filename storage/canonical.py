@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from storage.errors import StorageError
 from storage.manifest import canonical
 from storage.parts import canonical_array
 
@@ -26,6 +27,8 @@ def digest(dataset: xr.Dataset) -> str:
         variable = dataset.variables[name]
         values = np.asarray(variable.values)
         text = values.dtype.kind in "OUT"
+        if not text and values.dtype.kind not in "biufc":
+            raise StorageError(f"variable {name} has type {values.dtype}; a dataset holds numbers and texts")
         head = {
             "name": name,
             "coordinate": name in dataset.coords,
@@ -58,4 +61,6 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if isinstance(value, float) and not np.isfinite(value):
         return str(value)
+    if value is not None and not isinstance(value, (str, int, float)):
+        raise StorageError(f"attribute {value!r} of type {type(value).__name__} has no JSON form")
     return value

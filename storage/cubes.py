@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 import shutil
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from zarr.core.buffer import default_buffer_prototype
+from zarr.errors import ZarrUserWarning
 from zarr.storage import MemoryStore
 
 from storage.canonical import VOLATILE_ATTRIBUTES, digest, plain
@@ -51,8 +53,11 @@ def write(dataset: xr.Dataset, url: str | Location, *, overwrite: bool = False) 
     """
     location = Location(url)
     _refuse_present(location, overwrite=overwrite)
-    objects = _encode(dataset)
     content = digest(dataset)
+    try:
+        objects = _encode(dataset)
+    except (ValueError, TypeError, NotImplementedError) as error:
+        raise StorageError(f"{location.describe()}: zarr cannot hold this dataset ({error})") from error
     if digest(_decode(objects)) != content:
         raise StorageError(
             f"{location.describe()}: zarr does not give back this dataset as it is; nothing is written"
@@ -118,14 +123,17 @@ def _encode(dataset: xr.Dataset) -> dict[str, bytes]:
     cleaned.attrs = plain(cleaned.attrs)
     for variable in cleaned.variables.values():
         variable.attrs = plain(variable.attrs)
-    cleaned.to_zarr(MemoryStore(held), zarr_format=3, consolidated=False)
+    with warnings.catch_warnings():
+        # Consolidated metadata spare xarray the listing, which would stumble over our record.
+        warnings.simplefilter("ignore", ZarrUserWarning)
+        cleaned.to_zarr(MemoryStore(held), zarr_format=3, consolidated=True)
     return {name: buffer.to_bytes() for name, buffer in sorted(held.items())}
 
 
 def _decode(objects: Mapping[str, bytes]) -> xr.Dataset:
     make = default_buffer_prototype().buffer.from_bytes
     store = MemoryStore({name: make(data) for name, data in objects.items()})
-    loaded = xr.open_zarr(store, consolidated=False, chunks=None).load()
+    loaded = xr.open_zarr(store, consolidated=True, chunks=None).load()
     variables = {name: loaded.variables[name] for name in sorted(loaded.data_vars)}
     ordered = xr.Dataset(variables, coords=loaded.coords, attrs=loaded.attrs)
     return _with_text(ordered, str).drop_encoding()

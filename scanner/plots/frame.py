@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogFormatter
 
 from scanner.plots import labels
 from scanner.plots.curves import Floats
@@ -16,6 +17,8 @@ LITTLE_HEADROOM = 0.3
 LEAST_DECADES = 0.8
 MOST_LETTERS = 20
 """Letters of an experiment's name, and of the kind of data, that have room."""
+PLAIN_DECADES = (-2.1, 3.1)
+"""Powers of ten between which a logarithmic axis has plain numbers."""
 LOG_MASS_RATIO = 100.0
 """Masses that span more than this are drawn on a logarithmic axis."""
 
@@ -45,6 +48,9 @@ def value_axis(axes: Axes, values: Floats, headroom: float) -> None:
     low, high = np.log10(values.min()), np.log10(values.max())
     decades = max(high - low, LEAST_DECADES)
     axes.set_ylim(10.0 ** (low - FOOTROOM * decades), 10.0 ** (high + headroom * decades))
+    if low > PLAIN_DECADES[0] and high < PLAIN_DECADES[1]:
+        axes.yaxis.set_major_formatter(LogFormatter())
+        axes.yaxis.set_minor_formatter(LogFormatter())
 
 
 def header(axes: Axes, attributes: Mapping[Any, Any], *, with_luminosity: bool = True) -> None:

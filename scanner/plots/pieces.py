@@ -113,7 +113,7 @@ def significance(axes: Axes, curve: LimitCurve, z_local: Floats, unit: str) -> N
     curve : LimitCurve
         The limit that the significance belongs to, for its masses, regions and gaps.
     z_local : (W,) float
-        One-sided local significance, NaN where there is none.
+        One-sided local significance, NaN where there is none; an infinite one is an arrow at the top.
     unit : str
         Unit of the masses.
     """
@@ -131,6 +131,9 @@ def significance(axes: Axes, curve: LimitCurve, z_local: Floats, unit: str) -> N
     for level in LEVELS:
         if level < top:
             axes.axhline(level, color="0.45", linewidth=0.7, linestyle=":", zorder=0.8)
+    unbounded = curve.mass[np.isposinf(z_local)]
+    if unbounded.size:
+        axes.plot(unbounded, np.full(unbounded.shape, 0.97 * top), "^", markersize=3.5, color=style.SIGNAL)
     place = float(curve.mass[largest]), float(z_local[largest])
     _mark(axes, place, f"{place[1]:.1f}$\\sigma$ at {labels.with_value(place[0], unit)}")
 

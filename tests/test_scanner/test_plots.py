@@ -179,6 +179,15 @@ def test_largest_excess_is_marked():
     assert any(text.startswith("4.5$\\sigma$ at 5.") and text.endswith("GeV") for text in texts(lower))
 
 
+def test_an_infinite_significance_is_an_arrow_at_the_top():
+    cube = limit_cube()
+    cube["z_local"][7] = np.inf
+    _, lower = plots.limit_plot(cube).axes
+    (arrow,) = [entry for entry in lower.lines if entry.get_marker() == "^"]
+    assert arrow.get_xdata() == cube["m_zprime"].values[[7]]
+    assert 4.5 < arrow.get_ydata()[0] < lower.get_ylim()[1]
+
+
 def test_overlay_is_drawn_and_named():
     published = plots.Overlay("PRL $5 (2024)", [2.0, 4.0, 6.0], [1e-2, 2e-2, 3e-2])
     upper, _ = plots.limit_plot(limit_cube(), overlay=published).axes

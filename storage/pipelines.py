@@ -43,7 +43,7 @@ class ZarrReader:
         try:
             out[:] = self._array[start : start + out.size]
         except (RuntimeError, ValueError, OSError, TypeError) as error:
-            raise StorageError(f"{self._where}: damaged ({error}); {REMEDY}") from error
+            raise StorageError(f"{self._where}: cannot be read ({error}); {REMEDY}") from error
 
     def close(self) -> None:
         """Let go of the array."""
@@ -52,9 +52,19 @@ class ZarrReader:
 
 
 class ZarrsReader(ZarrReader):
-    """Decodes with zarr-python and the zarrs codec pipeline."""
+    """Decodes with zarr-python and the zarrs codec pipeline; local files only.
+
+    zarrs opens buckets by itself and loses the options of the connection, such as plain HTTP.
+    """
 
     codecs = "zarrs.ZarrsCodecPipeline"
+
+    def __init__(self, location: Location, column: str, shard: Shard, layout: Layout) -> None:
+        if location.path is None:
+            raise StorageError(
+                f"{location.describe()}: pipeline zarrs reads local files only; take direct or zarr"
+            )
+        super().__init__(location, column, shard, layout)
 
 
 PIPELINES = {"zarrs": ZarrsReader, "zarr": ZarrReader}

@@ -45,6 +45,7 @@ SETTINGS = {
     "distributed.worker.memory.pause": False,
     "distributed.worker.daemon": True,
     "distributed.admin.tick.limit": "60s",
+    "distributed.logging.distributed": "critical",
 }
 
 
@@ -83,7 +84,8 @@ class DaskExecutor:
 
     def run(self, task: Task, keys: Sequence[str], report: Report) -> tuple[str, ...]:
         """Run the blocks; those that keep killing their worker come back as given up."""
-        return _Flight(self.client, task, keys, report).land()
+        with self.client.as_current():
+            return _Flight(self.client, task, keys, report).land()
 
 
 class _Flight:
@@ -176,7 +178,7 @@ def local_cluster(workers: int) -> Iterator[Client]:
             processes=True,
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
-            silence_logs=logging.ERROR,
+            silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+import scanner.query  # noqa: F401 - gives cubes the accessor `limits`
 from jobs import work
 from jobs.executors import Executor, Task
 from jobs.plan import FOLD, ROWS_A_BLOCK, WINDOWS_A_BLOCK, Estimate, Plan, estimate, fit_blocks, pass_blocks
@@ -185,6 +186,8 @@ def attributes(run: work.Run) -> dict[str, Any]:
     plan = run.plan
     found: dict[str, Any] = {
         "luminosity": np.nan if plan.luminosity is None else plan.luminosity,
+        "luminosity_source": "store" if run.store.luminosity else "definition",
+        "data_kind": ", ".join(sorted({s.kind for s in run.store.samples if s.kind in DATA_LIKE})),
         "statistical_method": plan.method,
         "seed": plan.seed,
         "scan_identity": plan.scan_identity,

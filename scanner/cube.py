@@ -9,7 +9,7 @@ import xarray as xr
 
 from scanner.constants import QUANTILES
 from scanner.definition import Search
-from scanner.limits import Results
+from scanner.limits import VETOED, Results
 from scanner.models import MODELS
 from scanner.schema.statistics import Published
 from scanner.stats import METHOD_MEANINGS, STATUS_MEANINGS
@@ -45,7 +45,7 @@ VARIABLES: dict[str, tuple[str, str]] = {
 
 LAST_DIMENSION = {"yield_limit_expected": "quantile", "background_coefficients": "coefficient"}
 LAST_DIMENSION |= {"cross_section_limit_expected": "quantile", "coupling_limit_expected": "quantile"}
-FLAGS = {"status": STATUS_MEANINGS, "method": METHOD_MEANINGS}
+FLAGS = {"status": STATUS_MEANINGS | {VETOED: "vetoed"}, "method": METHOD_MEANINGS}
 
 
 def assemble(

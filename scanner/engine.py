@@ -13,6 +13,7 @@ from scanner.errors import InputError
 from scanner.schema.functions import Function
 from scanner.schema.names import NAMED_CONSTANTS
 from scanner.selection import ChannelPlan, Selection, WindowTable
+from scanner.stats import METHODS
 from scanner.windows import WindowGrid
 
 Floats = NDArray[np.float64]
@@ -140,6 +141,15 @@ def window_model(
     return WindowModel(signal, background, terms, core(edges_mass, mass, resolution))
 
 
+def vetoed(search: Search, mass: Floats) -> NDArray[np.bool_]:
+    """Mark the masses (W,) [GeV] that the search leaves out."""
+    inside = np.zeros(mass.shape, dtype=np.bool_)
+    for veto in search.vetoes:
+        for low, high in veto.intervals(search.signal.resolution):
+            inside |= (mass >= low) & (mass <= high)
+    return inside
+
+
 def slopes(search: Search, grid: WindowGrid, block: slice, counts: Floats) -> Floats | None:
     """Return the slope of an exponential background in each window, (W,); None for other shapes."""
     if search.background.shape != "exponential":
@@ -198,6 +208,11 @@ def check_runnable(search: Search) -> None:
         f"{len(search.channels)} channels (one is possible)": len(search.channels) != 1,
         f"{len(search.scan)} scan axes (one is possible)": len(search.scan) != 1,
         "decays in flight": bool(search.decays),
+        f"windows of shape {search.window.shape}": search.window.shape != "interval",
+        "explicit binning": bool(search.window.binning),
+        "vetoes of candidates": any(channel.vetoes for channel in search.channels.values()),
+        "an unbinned likelihood": search.method.likelihood != "binned",
+        f"limits by {search.method.limit}": search.method.limit not in METHODS,
         f"published counts instead of events ({search.inputs})": search.inputs != "events",
         f"signal shape {search.signal.shape!r}": search.signal.shape not in shapes.SIGNAL_SHAPES,
         f"background shape {search.background.shape!r}": search.background.shape

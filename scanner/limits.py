@@ -10,10 +10,14 @@ from scanner.definition import Search
 from scanner.likelihood import BinnedProblem
 from scanner.models import MODELS
 from scanner.stats import METHODS
+from scanner.stats.limits import NO_LIMIT
 from scanner.windows import WindowGrid
 
 Floats = NDArray[np.float64]
 Results = dict[str, NDArray[np.generic]]
+
+VETOED = 250
+"""Status of a window whose mass the search leaves out."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,23 @@ def scan_block(
     }
     if slope is not None:
         results["background_slope"] = slope
-    return results | physics_limits(search, mass, limits.yield_limit, limits.expected, efficiency, exposure)
+    results |= physics_limits(search, mass, limits.yield_limit, limits.expected, efficiency, exposure)
+    return leave_out(results, engine.vetoed(search, mass))
+
+
+def leave_out(results: Results, vetoed: NDArray[np.bool_]) -> Results:
+    """Turn the results of vetoed windows into NaN with a status of their own; counts and efficiency stay."""
+    kept = ("n_observed", "efficiency", "resolution", "status", "method")
+    masked = {name: values if name in kept else _blank(values, vetoed) for name, values in results.items()}
+    masked["status"] = np.where(vetoed, np.uint8(VETOED), results["status"])
+    masked["method"] = np.where(vetoed, np.uint8(NO_LIMIT), results["method"])
+    return masked
+
+
+def _blank(values: NDArray[np.generic], rows: NDArray[np.bool_]) -> NDArray[np.generic]:
+    blank = np.array(values, dtype=np.float64)
+    blank[rows] = np.nan
+    return blank
 
 
 def physics_limits(

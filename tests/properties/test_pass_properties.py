@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from scanner.expressions import parse
@@ -16,8 +16,12 @@ from scanner.selection import ChannelPlan, Selection, WindowTable
 COLUMNS = ("a", "b", "d", "n", "u")
 CONSTANTS = (0.0, 0.1, 0.25, 0.5, 0.7, 1.0, 1.5, 3.0, -0.3, -1.0, 1e-30, 16777217.0)
 SIZES = (0, 1, 7, 2047, 2048, 2049, 4999)
+# Each example is compiled, so examples are few and rich, and a failing one is shown unshrunk.
 EXACT = settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=6,
+    deadline=None,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 THOROUGH = settings(EXACT, max_examples=60)
 
@@ -241,6 +245,45 @@ def test_the_pass_equals_numpy(cuts, observable, edges, seed):
 @plain_cases
 def test_the_pass_equals_numpy_at_length(cuts, observable, edges, seed):
     check_plain(cuts, observable, edges, seed)
+
+
+def check_bits(terms, seed):
+    """Compare every condition for every row: each is a bit of the observable."""
+    bits = [f"({2**n} if {term.text} else 0)" for n, term in enumerate(terms)]
+    edges = np.arange(2 ** len(terms) + 1) - 0.5
+    selection = Selection(ChannelPlan((), " + ".join(bits), edges, COLUMNS))
+    columns = make_columns(seed, 4999)
+    with np.errstate(all="ignore"):
+        values = [np.broadcast_to(term.value(wide(columns)), 4999) for term in terms]
+    codes = sum(value.astype(np.int64) << n for n, value in enumerate(values))
+    counts = selection.fill(columns).counts[0]
+    np.testing.assert_array_equal(counts, np.bincount(codes, minlength=counts.size))
+
+
+@EXACT
+@given(st.lists(conditions(COLUMNS), min_size=10, max_size=10), st.integers(0, 999))
+def test_every_condition_equals_numpy(terms, seed):
+    check_bits(terms, seed)
+
+
+@pytest.mark.parametrize("form", ["{} {} {}", "{2} {1} {0}", "abs({}) {} {}", "-{} {} {}"])
+def test_a_comparison_with_a_constant_decides_as_in_float64(form):
+    """Float32 columns are compared in float32, on values just beside constants that are not float32."""
+    forms = {
+        "{} {} {}": lambda o, x, c: o(x, c),
+        "{2} {1} {0}": lambda o, x, c: o(c, x),
+        "abs({}) {} {}": lambda o, x, c: o(np.abs(x), c),
+        "-{} {} {}": lambda o, x, c: o(-x, c),
+    }
+    for constant in CONSTANTS:
+        terms = [
+            Term(
+                form.format("a", symbol, f"({constant!r})"),
+                lambda env, o=COMPARISONS[symbol], c=np.float64(constant): forms[form](o, env["a"], c),
+            )
+            for symbol in sorted(COMPARISONS)
+        ]
+        check_bits(terms, seed=7)
 
 
 def check_lanes(cuts, count, edges, seed):

@@ -68,7 +68,8 @@ class Run:
     @cached_property
     def blocks(self) -> Mapping[str, PassBlock | FitBlock]:
         """The blocks by key."""
-        return {block.key: block for block in (*self.plan.passes, *self.plan.fits)}
+        blocks: tuple[PassBlock | FitBlock, ...] = self.plan.passes + self.plan.fits
+        return {block.key: block for block in blocks}
 
 
 @lru_cache(maxsize=4)

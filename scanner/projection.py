@@ -137,7 +137,7 @@ def _relative(search: Search, targets: Sequence[str], mass: Floats, scale: float
 def _size(systematic: Systematic, mass: Floats, scale: float, scenario: str) -> Floats:
     size: Floats = systematic.size(mass) if systematic.size is not None else np.zeros(len(mass))
     if scenario == "improving" and systematic.scaling == "1/sqrt(L)":
-        return np.maximum(size / np.sqrt(scale), np.minimum(size, systematic.floor))
+        size = np.maximum(size / np.sqrt(scale), np.minimum(size, systematic.floor))
     return size
 
 

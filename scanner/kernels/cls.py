@@ -59,6 +59,8 @@ YIELD, ERROR, NLL, LOCAL_P, LOCAL_Z, EFFECTIVE_BACKGROUND, BINS, LIMIT, EXPECTED
 @jit
 def log_cls(q: float, q_slope: float, a: float, a_slope: float) -> tuple[float, float]:
     """Return ln CLs and its slope, from q̃_μ and a = √q_A and their slopes (eqs. 59, 65, 66)."""
+    if a == 0.0:  # no sensitivity: signal and background hypotheses are the same
+        return 0.0, 0.0
     if q <= a * a:
         x = math.sqrt(max(q, 0.0))
         x_slope = 0.5 * q_slope / x if x > 0.0 else 0.0

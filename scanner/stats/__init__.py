@@ -6,7 +6,9 @@ from scanner.fit import STATUS_MEANINGS
 from scanner.likelihood import BinnedProblem
 from scanner.stats.asymptotic import asymptotic_limits
 from scanner.stats.auto import automatic_limits, expected_limits
+from scanner.stats.calculators import CALCULATORS, calculate
 from scanner.stats.counting import counting_limits
+from scanner.stats.experiment import CountingData, CountingResult
 from scanner.stats.limits import METHOD_MEANINGS, Limits
 
 METHODS: dict[str, Callable[[BinnedProblem, float], Limits]] = {
@@ -16,4 +18,14 @@ METHODS: dict[str, Callable[[BinnedProblem, float], Limits]] = {
 }
 """Methods of limits by name: each takes a problem and a confidence level."""
 
-__all__ = ["METHODS", "METHOD_MEANINGS", "STATUS_MEANINGS", "Limits", "expected_limits"]
+__all__ = [
+    "CALCULATORS",
+    "METHODS",
+    "METHOD_MEANINGS",
+    "STATUS_MEANINGS",
+    "CountingData",
+    "CountingResult",
+    "Limits",
+    "calculate",
+    "expected_limits",
+]

@@ -275,11 +275,11 @@ def test_a_comparison_with_a_constant_decides_as_in_float64(form):
         "abs({}) {} {}": lambda o, x, c: o(np.abs(x), c),
         "-{} {} {}": lambda o, x, c: o(-x, c),
     }
-    for constant in CONSTANTS:
+    for constant in map(np.float64, CONSTANTS):
         terms = [
             Term(
-                form.format("a", symbol, f"({constant!r})"),
-                lambda env, o=COMPARISONS[symbol], c=np.float64(constant): forms[form](o, env["a"], c),
+                form.format("a", symbol, f"({float(constant)!r})"),
+                lambda env, o=COMPARISONS[symbol], c=constant: forms[form](o, env["a"], c),
             )
             for symbol in sorted(COMPARISONS)
         ]

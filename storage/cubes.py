@@ -161,7 +161,7 @@ def _refuse_present(location: Location, *, overwrite: bool) -> None:
             raise StorageError(
                 f"{location.describe()}: a cube in an object store cannot be replaced; name a new one"
             )
-    elif location.path is not None and (location.path.is_file() or location.list()):
+    elif location.path is not None and (location.path.is_file() or not location.is_empty()):
         raise StorageError(f"{location.describe()}: is no darkscan cube and not empty; choose another name")
 
 

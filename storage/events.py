@@ -79,7 +79,7 @@ class EventStore:
         manifest = Manifest(checked_columns(columns, dtypes or {}), Layout(chunk_rows, shard_rows))
         raw = manifest.encode()
         if location.size(MANIFEST) is None:
-            if location.list():
+            if not location.is_empty():
                 raise StorageError(
                     f"{location.describe()}: not empty and no event store; choose another path"
                 )
@@ -110,7 +110,7 @@ class EventStore:
         """
         location = Location(url)
         if location.size(MANIFEST) is None:
-            there = "holds other things" if location.list() else "does not exist or is empty"
+            there = "does not exist or is empty" if location.is_empty() else "holds other things"
             raise StorageError(
                 f"{location.describe()}: is no event store, it {there} (no {MANIFEST}); make one with "
                 "`darkscan ingest` or `darkscan generate`"

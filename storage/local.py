@@ -15,6 +15,7 @@ import numpy as np
 from storage.errors import ConflictError, StorageError
 
 TEMPORARY = ".tmp"
+LOCK = ".lock"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
@@ -62,10 +63,15 @@ class LocalRange:
         if self._scratch.size < length:
             self._scratch = np.empty(length + length // 8, np.uint8)
         view = self._scratch[:length]
-        with explained(self._path):
-            got = os.preadv(self._handle, [view.data], start)
-        if got != length:
-            raise StorageError(f"{self._path}: ends at byte {start + got}, {start + length} were expected")
+        got = 0
+        while got < length:
+            with explained(self._path):
+                count = os.preadv(self._handle, [view[got:].data], start + got)
+            if not count:
+                raise StorageError(
+                    f"{self._path}: ends at byte {start + got}, {start + length} were expected"
+                )
+            got += count
         return view
 
     def close(self) -> None:
@@ -102,14 +108,24 @@ class LocalObjects:
         return LocalRange(self.root / name)
 
     def list(self, prefix: str) -> list[str]:
-        """Return the names of all files below the directory `prefix`, without unfinished ones."""
+        """Return the names of all files below the directory `prefix`, without unfinished ones and locks."""
         top = self.root / prefix
         found: list[str] = []
         for folder, _, files in os.walk(top):
             relative = Path(folder).relative_to(self.root).as_posix()
             base = "" if relative == "." else relative + "/"
-            found += [base + file for file in files if not file.endswith(TEMPORARY)]
+            found += [base + file for file in files if not file.endswith((TEMPORARY, LOCK))]
         return found
+
+    def is_empty(self) -> bool:
+        """Tell whether there is no directory, or nothing in it but locks and unfinished files."""
+        try:
+            with os.scandir(self.root) as entries:
+                return all(entry.name.endswith((TEMPORARY, LOCK)) for entry in entries)
+        except FileNotFoundError:
+            return True
+        except OSError as error:
+            raise explain(error, self.root) from error
 
     def create(self, name: str, data: bytes) -> bool:
         """Write durably unless the name is taken; True if written, False if equal bytes are there already.
@@ -196,9 +212,9 @@ def sync_directory(path: Path) -> None:
 
 @contextmanager
 def _locked(directory: Path) -> Iterator[None]:
-    """Hold the directory's advisory lock, which a killed process gives back."""
+    """Hold the directory's advisory lock, which a killed process gives back; network file systems do, too."""
     with explained(directory):
-        handle = os.open(directory, os.O_RDONLY)
+        handle = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield

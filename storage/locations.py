@@ -47,6 +47,9 @@ class Objects(Protocol):
     def list(self, prefix: str) -> list[str]:
         """Return all names below a prefix."""
 
+    def is_empty(self) -> bool:
+        """Tell whether nothing is there."""
+
     def create(self, name: str, data: bytes) -> bool:
         """Write unless the name is taken."""
 
@@ -127,6 +130,10 @@ class Location:
         """Return the sorted names of all objects below `prefix` (a directory name), at any depth."""
         return tuple(sorted(self._objects.list(_checked(prefix) if prefix else "")))
 
+    def is_empty(self) -> bool:
+        """Tell whether nothing is here but locks and unfinished files; quick, whatever is here."""
+        return self._objects.is_empty()
+
     def create(self, name: str, data: bytes) -> bool:
         """Write durably if the name is free.
 
@@ -154,10 +161,6 @@ class Location:
         """Delete an object; a missing one is fine."""
         self._objects.remove(_checked(name))
 
-    def is_empty(self) -> bool:
-        """Tell whether no object is here; a missing directory is empty."""
-        return not self.list()
-
     def remove_tree(self, marker: str) -> None:
         """Delete everything here, if the object `marker` shows that it is ours; an empty place is fine.
 
@@ -184,7 +187,7 @@ class Location:
             If the place is not writable, or lets a second writer replace the first one's object, as some
             small S3 servers that ignore If-None-Match do.
         """
-        name = f"probe-{secrets.token_hex(8)}"
+        name = f"probe-{secrets.token_hex(8)}.tmp"
         try:
             self.create(name, b"first")
             try:

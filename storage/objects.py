@@ -127,6 +127,12 @@ class BucketObjects:
             pages = obstore.list(self.handle, self.key(prefix) or None, chunk_size=1000)
             return [item["path"][skip:] for page in pages for item in page]
 
+    def is_empty(self) -> bool:
+        """Tell whether there is no object below the prefix."""
+        with self.explained(""):
+            pages = obstore.list(self.handle, self.prefix or None, chunk_size=1)
+            return next(iter(pages), None) is None
+
     def create(self, name: str, data: bytes) -> bool:
         """Put with If-None-Match; True if written, False if equal bytes are there already."""
         with self.explained(name):

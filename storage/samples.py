@@ -1,8 +1,9 @@
 """Where rows come from: samples, their luminosity and their source files."""
 
+import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
 from storage.errors import StorageError
@@ -76,6 +77,10 @@ class Sample:
             raise StorageError(
                 f"sample {self.name}: unknown kind {self.kind!r}; allowed are {', '.join(KINDS)}"
             )
+        try:
+            json.dumps(dict(self.parameters), allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise StorageError(f"sample {self.name}: parameters have no JSON form ({error})") from error
         for label, value in (("sqrt_s", self.sqrt_s), ("luminosity", self.luminosity)):
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise StorageError(
@@ -92,7 +97,9 @@ class Sample:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""
-        return asdict(self) | {"parameters": dict(self.parameters)}
+        plain = {item.name: getattr(self, item.name) for item in fields(self)}
+        sources = [asdict(source) for source in self.sources]
+        return plain | {"parameters": dict(self.parameters), "sources": sources}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -98,12 +99,12 @@ def test_an_unknown_pipeline_is_refused(tmp_path: Path) -> None:
 
 def test_digest_depends_on_content_only(tmp_path: Path) -> None:
     store = made(tmp_path / "a", size=30)
-    sourced = Sample(**{**DATA.as_dict(), "sources": (SourceFile("a.csv", "00"),)})
+    sourced = replace(DATA, sources=(SourceFile("a.csv", "00"),))
     assert made(tmp_path / "b" / "c", size=7, sample=sourced).digest == store.digest
     digests = {
         store.digest,
         made(tmp_path / "d", total=99).digest,
-        made(tmp_path / "e", sample=Sample(**{**DATA.as_dict(), "luminosity": 11.0})).digest,
+        made(tmp_path / "e", sample=replace(DATA, luminosity=11.0)).digest,
     }
     other = EventStore.create(str(tmp_path / "f"), {**COLUMNS, "m": "MeV"}, **SIZES)
     other.append(DATA, batches(100, 30))
@@ -150,11 +151,12 @@ def test_samples_of_one_period_share_its_luminosity(tmp_path: Path) -> None:
         ({"luminosity": -1.0}, r"luminosity = -1.0, but it must be positive"),
         ({"sqrt_s": float("nan")}, "sqrt_s = nan"),
         ({"generated": -5}, "generated = -5"),
+        ({"parameters": {"ctau": float("inf")}}, "parameters have no JSON form"),
     ],
 )
 def test_bad_samples_are_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(StorageError, match=message):
-        Sample(**{**DATA.as_dict(), **changes})
+        replace(DATA, **changes)
 
 
 def test_parallel_writers_and_one_commit(tmp_path: Path) -> None:

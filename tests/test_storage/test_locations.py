@@ -116,7 +116,12 @@ def test_unknown_urls_are_refused(url: str, message: str) -> None:
 
 def test_unfinished_files_are_not_listed(tmp_path: Path) -> None:
     (tmp_path / ".x.0a.tmp").write_bytes(b"half")
-    assert Location(tmp_path).list() == ()
+    place = Location(tmp_path)
+    assert place.list() == ()
+    assert place.is_empty()
+    assert place.child("none").is_empty()
+    (tmp_path / "x").touch()
+    assert not place.is_empty()
 
 
 def test_refused_access_is_explained() -> None:

@@ -17,6 +17,7 @@ from scanner.selection import Selection
 from scanner.windows import WindowGrid
 from storage.events import EventStore
 from storage.locations import Location
+from storage.manifest import Shard
 from storage.parts import PartStore
 from storage.provenance import code_digest
 
@@ -26,6 +27,8 @@ PLAN = "plan.json"
 PARTS = "parts"
 
 Arrays = dict[str, np.ndarray[Any, Any]]
+Piece = tuple[int, int, int]
+"""Rows of a shard: its number, the first row and one past the last."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,11 @@ class Run:
     def store(self) -> EventStore:
         """The event store."""
         return EventStore.open(self.plan.store)
+
+    @cached_property
+    def shards(self) -> dict[int, Shard]:
+        """The shards of the store by their number."""
+        return {shard.index: shard for shard in self.store.shards}
 
     @cached_property
     def selections(self) -> dict[str, Selection]:
@@ -106,20 +114,39 @@ def execute(place: str, key: str) -> str:
 
 def run_pass(run: Run, block: PassBlock) -> Arrays:
     """Fill the histograms of all regions from the rows of a block."""
-    needed = sorted({name for selection in run.selections.values() for name in selection.needed})
-    total: dict[str, Histogram] = {}
-    for columns in batches(run.store, needed, block):
-        for region, selection in run.selections.items():
-            filled = selection.fill(columns)
-            total[region] = total[region] + filled if region in total else filled
+    total = {region: selection.empty() for region, selection in run.selections.items()}
+    for piece in block.pieces:
+        for filled in skipped(run, piece) or read(run, piece):
+            total = {region: total[region] + filled[region] for region in total}
     return pack(total)
 
 
-def batches(store: EventStore, needed: list[str], block: PassBlock) -> Iterator[Arrays]:
-    """Read the rows of a block, a bounded number at a time."""
-    for shard, start, stop in block.pieces:
-        for first in range(start, stop, ROWS_A_BATCH):
-            yield store.read(shard, needed, first, min(stop, first + ROWS_A_BATCH))
+def skipped(run: Run, piece: Piece) -> tuple[dict[str, Histogram]] | None:
+    """Return the histograms of a piece that the extremes of its shard reject; None if it must be read."""
+    shard, start, stop = piece
+    facts = run.shards[shard]
+    found = {}
+    for region, selection in run.selections.items():
+        if any(facts.non_finite[name] for name in selection.needed):
+            return None
+        low, high = (
+            {name: value for name in selection.needed if (value := ends[name]) is not None}
+            for ends in (facts.minimum, facts.maximum)
+        )
+        histogram = selection.skip(stop - start, low, high, finite=True)
+        if histogram is None:
+            return None
+        found[region] = histogram
+    return (found,)
+
+
+def read(run: Run, piece: Piece) -> Iterator[dict[str, Histogram]]:
+    """Read the rows of a piece, a bounded number at a time, and fill the histograms of all regions."""
+    shard, start, stop = piece
+    needed = sorted({name for selection in run.selections.values() for name in selection.needed})
+    for first in range(start, stop, ROWS_A_BATCH):
+        columns = run.store.read(shard, needed, first, min(stop, first + ROWS_A_BATCH))
+        yield {region: selection.fill(columns) for region, selection in run.selections.items()}
 
 
 def fold(run: Run) -> None:

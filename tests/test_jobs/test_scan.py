@@ -147,3 +147,20 @@ def test_an_unknown_method_is_refused(search, store, tmp_path):
             executor=SerialExecutor(),
             options=Options(method="guess"),
         )
+
+
+def test_a_shard_that_no_window_needs_is_not_read_and_is_still_counted(store, tmp_path):
+    """Without its bytes the scan still works: its extremes alone reject every row."""
+    made = EventStore.open(store)
+    made.append(Sample("later", "data", period="later"), [{"mass": np.linspace(7.0, 8.0, 500)}])
+    definition_text = (
+        "extends: bump_hunt\nobservable: mass\nrange: [1 GeV, 3 GeV]\nresolution: 20 MeV\n"
+        "select: [mass < 5]\n"
+    )
+    search = definition.parse(definition_text)
+    read = scan(search, store, str(tmp_path / "read.zarr"), executor=SerialExecutor())
+    last = made.shards[-1].index
+    (tmp_path / "events.zarr" / "mass" / "c" / str(last)).unlink()
+    unread = scan(search, store, str(tmp_path / "unread.zarr"), executor=SerialExecutor())
+    assert cubes.digest(unread) == cubes.digest(read)
+    assert read["cutflow"].to_numpy()[0].tolist() == [made.rows, made.rows - 500]

@@ -21,8 +21,8 @@ from scanner.kernels.special import normal_quantile
 Floats = NDArray[np.float64]
 
 NO_BACKGROUND = 1e-12
-HUGE = 1e200
-LOG_HUGE = 200.0 * math.log(10.0)
+HUGE = 1e140
+LOG_HUGE = 140.0 * math.log(10.0)
 NEGLIGIBLE = 1e-18
 ITERATIONS = 100
 
@@ -32,18 +32,22 @@ def log_counting_cls(n: int, background: float, spread: float, signal: float) ->
     """Return ln CLs = ln [P(≤n | s+b)/P(≤n | b)] and its slope in s.
 
     The background counts j run down from n, the signal counts n−j up from 0, and both sums are
-    rescaled before they overflow.
+    rescaled before they overflow. Both summands rise and fall once, so that a negligible one that is
+    falling ends its sum.
     """
     weight, weights = 1.0, 0.0
     term, below = 1.0, 1.0  # Poisson P(i | s) and P(≤i | s), times e^s
-    numerator = slope = scale = 0.0
+    numerator = slope = scale = before = 0.0
     for j in range(n, -1, -1):
+        product = weight * below
         if background > NO_BACKGROUND or j == 0:
-            numerator += weight * below
+            numerator += product
             slope -= weight * term
             weights += weight
-        if j == 0 or (weight < NEGLIGIBLE * weights and j < background):
+        falling = j < background and product < before
+        if j == 0 or (falling and weight < NEGLIGIBLE * weights and product < NEGLIGIBLE * numerator):
             break
+        before = product
         term *= signal / (n - j + 1)
         below += term
         if background > NO_BACKGROUND:
@@ -51,10 +55,12 @@ def log_counting_cls(n: int, background: float, spread: float, signal: float) ->
         if below > HUGE:
             term, below = term / HUGE, below / HUGE
             numerator, slope = numerator / HUGE, slope / HUGE
+            before /= HUGE
             scale += LOG_HUGE
         if weights > HUGE:
             weight, weights = weight / HUGE, weights / HUGE
             numerator, slope = numerator / HUGE, slope / HUGE
+            before /= HUGE
     return math.log(numerator / weights) - signal + scale, slope / numerator
 
 

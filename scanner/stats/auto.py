@@ -10,8 +10,13 @@ from scanner.likelihood import BinnedProblem, Floats
 from scanner.stats import asymptotic, counting
 from scanner.stats.limits import Limits
 
-THRESHOLD = 25.0
-"""Effective background count from which limits are asymptotic."""
+THRESHOLD = 100.0
+"""Effective background count from which limits are asymptotic.
+
+At 90% CL the asymptotic limit of a counting experiment with n = b known is below the exact one by
+10, 7.4, 4.8, 3.4 and 2.5% for b = 5, 10, 25, 50 and 100, and covers at worst 86.8, 87.5, 88.3, 88.7
+and 89.0% of the time. From 100 on that is within 1% of the level.
+"""
 
 
 class Templates(Protocol):

@@ -12,7 +12,7 @@ from scanner.kernels.feldman_cousins import envelope, interval_end
 
 ENVELOPE_REACH = 3.0
 """How far above the background larger upper ends are looked for."""
-ENVELOPE_STEP = 0.01
+ENVELOPE_STEP = 0.002
 ENVELOPE_WINDOW = 0.5
 """Larger than any jump of the upper end."""
 

@@ -28,7 +28,8 @@ def by_shard(
             held.append({name: values[start : start + taken] for name, values in columns.items()})
             start, count = start + taken, count + taken
             if count == shard_rows:
-                yield _joined(held)
+                yield (joined := _joined(held))
+                joined.clear()  # or the caller's name for it would keep a second shard in memory
                 held, count = [], 0
     if held:
         yield _joined(held)

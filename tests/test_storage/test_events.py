@@ -1,6 +1,8 @@
 """The event store: what goes in comes out, appends are all or nothing, and nothing bad passes."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -357,3 +359,28 @@ def test_places_that_hold_other_things_are_refused(tmp_path: Path) -> None:
         EventStore.open(tmp_path / "s").read(9)
     with pytest.raises(StorageError, match="rows 0 to 50 of shard 3, which has 4 rows"):
         EventStore.open(tmp_path / "s").read(3, stop=50)
+
+
+STREAM = """
+import resource, sys
+import numpy as np
+from storage.events import EventStore
+from storage.samples import Sample
+store = EventStore.create(sys.argv[1], {"a": "", "b": ""}, chunk_rows=2**16, shard_rows=2**19)
+block = {"a": np.random.default_rng(1).random(2**17), "b": np.zeros(2**17)}
+store.append(Sample(name="first", kind="data"), [block] * 8)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+store.append(Sample(name="second", kind="data", period="two"), (block for _ in range(160)))
+for columns in store.iterate(rows=2**16):
+    pass
+print(store.rows, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+"""
+
+
+def test_memory_does_not_grow_with_the_sample(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", STREAM, str(tmp_path / "s")], capture_output=True, text=True, check=True
+    )
+    stored, grown = map(int, run.stdout.split())
+    assert stored == 168 * 2**17
+    assert grown < 2 * 4 * 2**19 * 5  # of 168 MB that were stored, five shards' worth

@@ -40,6 +40,7 @@ def fit_window(problem: BinnedProblem, window: int, fixed_yield: float | None = 
     nll, gradient = _objective(templates[:free].T @ scale, counts, offset)
     minuit = Minuit(nll, start, grad=gradient)
     minuit.errordef = Minuit.LIKELIHOOD
+    minuit.errors = np.ones(free)
     minuit.strategy, minuit.tol = 2, 1e-5
     minuit.migrad(ncall=100_000)
     minuit.hesse()
@@ -47,12 +48,17 @@ def fit_window(problem: BinnedProblem, window: int, fixed_yield: float | None = 
 
 
 def _round_coordinates(templates: Floats, counts: Floats, offset: Floats) -> tuple[Floats, Floats]:
-    """Return the matrix from round coordinates to coefficients, and a start with flat expectation."""
+    """Return the matrix from round coordinates to coefficients, and a start.
+
+    The start is the least-squares solution, or a flat expectation where that is not positive.
+    """
     hessian = (templates / np.maximum(counts, 1.0)) @ templates.T
     scale: Floats = np.linalg.inv(np.linalg.cholesky(hessian)).T
-    level = np.full(counts.size, max(counts.mean(), 1e-3)) - offset
-    start, *_ = np.linalg.lstsq(templates.T @ scale, level, rcond=None)
-    return scale, np.asarray(start, dtype=np.float64)
+    start: Floats = scale.T @ (templates @ ((counts - offset) / np.maximum(counts, 1.0)))
+    if np.min(templates.T @ scale @ start + offset) <= 0.0:
+        level = np.full(counts.size, max(counts.mean(), 1e-3)) - offset
+        start = np.asarray(np.linalg.lstsq(templates.T @ scale, level, rcond=None)[0], dtype=np.float64)
+    return scale, start
 
 
 def _objective(
@@ -60,15 +66,18 @@ def _objective(
 ) -> tuple[Callable[[Floats], float], Callable[[Floats], Floats]]:
     """Return the NLL above the saturated model and its gradient, in round coordinates."""
     occupied = counts > 0.0
-    saturated = float(np.sum(counts[occupied] * np.log(counts[occupied])) - counts.sum())
+    seen = counts[occupied]
 
     def nll(x: Floats) -> float:
         expected = design @ x + offset
         inside = np.maximum(expected, FLOOR)
         below = expected - inside
-        logs = np.log(inside[occupied]) + below[occupied] / FLOOR - (below[occupied] / FLOOR) ** 2 / 2.0
-        parabolas = 0.5 * STEEPNESS * np.sum(below * below)
-        return float(expected.sum() - counts[occupied] @ logs + parabolas) + saturated
+        logs = np.log1p((inside[occupied] - seen) / seen)
+        logs += below[occupied] / FLOOR - (below[occupied] / FLOOR) ** 2 / 2.0
+        parabolas = 0.5 * STEEPNESS * (below @ below)
+        bins = expected - counts
+        bins[occupied] -= seen * logs
+        return float(bins.sum() + parabolas)
 
     def gradient(x: Floats) -> Floats:
         expected = design @ x + offset

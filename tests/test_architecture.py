@@ -46,7 +46,7 @@ HOMES: dict[str, tuple[str, ...]] = {
 }
 """Where each library may be imported; `*` crosses folders. Type annotations may name it anywhere."""
 AT_HOME_ANYWHERE = {"numpy", "scipy", "xarray"}
-COMES_WITH = {"pydantic_core": "pydantic", "llvmlite": "numba", "numcodecs": "zarr", "google_crc32c": "zarr"}
+COMES_WITH = {"pydantic_core": "pydantic", "llvmlite": "numba"}
 """Libraries that a declared dependency cannot work without, and that its interface makes us name."""
 COMPILERS = {"jit", "njit", "vectorize", "guvectorize", "stencil", "cfunc"}
 

@@ -311,7 +311,8 @@ def _set_limits(
         sigma = math.sqrt(result[EFFECTIVE_BACKGROUND]) + 1.0
     best = result[YIELD]
     pull = best / sigma
-    guess = max(best + sigma * normal_quantile(1.0 - math.exp(log_alpha) * normal_cdf(pull)), 0.1 * sigma)
+    beyond = max(math.exp(log_alpha) * normal_cdf(pull), 1e-300)  # 1 − beyond is 1 for a deep deficit
+    guess = max(best - sigma * normal_quantile(beyond), 0.1 * sigma)
     result[LIMIT] = observed_limit(templates, observed, asimov, terms, best, guess, log_alpha)
     for i in range(targets.size):
         guess = sigma * targets[i]

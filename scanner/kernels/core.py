@@ -13,12 +13,12 @@ from scanner.kernels.counting import (
     expected_counting_limits,
     one_sided_z,
 )
-from scanner.kernels.window import EMPTY, fit_from_data, usable
+from scanner.kernels.window import BOUNDARY, EMPTY, fit_from_data, usable
 from scanner.kernels.workspace import DATA, EXPECTED, GRADIENT, STEP, THETA, allocate, cut
 
 Floats = NDArray[np.float64]
 
-OBSERVED, EFFICIENCY, BACKGROUND, VARIANCE, LOCAL_P, LOCAL_Z, LIMIT, EXPECTED_LIMITS = range(8)
+OBSERVED, EFFICIENCY, BACKGROUND, VARIANCE, ODDS, LOCAL_P, LOCAL_Z, LIMIT, EXPECTED_LIMITS = range(9)
 """Columns of the result rows; the five expected limits are the last columns."""
 
 
@@ -37,7 +37,7 @@ def count_windows(
 ) -> None:
     """Count, estimate and limit every window on its own.
 
-    Shapes: counts, signal, core (W, B), background (W, K, B), terms, status (W,), result (W, 12) with
+    Shapes: counts, signal, core (W, B), background (W, K, B), terms, status (W,), result (W, 13) with
     the columns above. `extra` (W,) is a further standard deviation of the signal yield. Yields are
     of the whole signal: what is counted is divided by the core's efficiency.
     """
@@ -102,13 +102,17 @@ def _estimate(
     """Set the background in the core and its variance; return the status of the sideband fit.
 
     The variance is that of the fitted coefficients, and never below b²/(events beside the core), what
-    a fit of the normalisation alone would have.
+    a fit of the normalisation alone would have. ODDS are the background in the core for one event
+    beside it: variance over background, or that of the first term alone where the fit is at the
+    positivity boundary, whose curvature says little, or found no events.
     """
-    result[BACKGROUND] = result[VARIANCE] = 0.0
+    result[BACKGROUND] = result[VARIANCE] = result[ODDS] = 0.0
     if terms == 0:
         return 0
     status = fit_from_data(templates, bins, coefficients, matrix, terms)
+    flat = _odds(background[0], core)
     if status[0] == EMPTY:
+        result[ODDS] = flat
         return 0
     if not usable(status[0]):
         return status[0]
@@ -126,11 +130,30 @@ def _estimate(
     variance = solve(matrix, terms, coefficients, GRADIENT, STEP)
     result[BACKGROUND] = under
     result[VARIANCE] = max(variance, under * under / beside) if under > 0.0 else 0.0
+    odds = result[VARIANCE] / under if under > 0.0 else 0.0
+    result[ODDS] = max(odds, flat) if status[0] == BOUNDARY or under == 0.0 else odds
     return 0
 
 
 @jit
+def _odds(term: Floats, core: NDArray[np.bool_]) -> float:
+    """Return the integral of one background term in the core over that beside it."""
+    inside = outside = 0.0
+    for b in range(core.size):
+        if core[b]:
+            inside += term[b]
+        else:
+            outside += term[b]
+    return inside / outside if outside > 0.0 else 0.0
+
+
+@jit
 def _limit(result: Floats, quantiles: Floats, log_alpha: float, numbers: Floats) -> None:
+    """Set limits and p-value.
+
+    The p-value is that of the on/off problem with one event more beside the core, as in Z_Bi (Cousins,
+    Linnemann, Tucker, arXiv:physics/0702156, eq. 14): it never claims to know that there is no background.
+    """
     efficiency, background = result[EFFICIENCY], result[BACKGROUND]
     spread = result[VARIANCE] / background if background > 0.0 else 0.0
     n = round(result[OBSERVED])
@@ -139,5 +162,6 @@ def _limit(result: Floats, quantiles: Floats, log_alpha: float, numbers: Floats)
     for i in range(limits.size):
         limits[i] /= efficiency
     result[LIMIT] = counting_limit(n, background, spread, log_alpha) / efficiency
-    result[LOCAL_P] = background_tail(n, background, spread)
+    odds = result[ODDS]
+    result[LOCAL_P] = background_tail(n, background + odds, max(odds, spread))
     result[LOCAL_Z] = one_sided_z(result[LOCAL_P])

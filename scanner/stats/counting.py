@@ -58,7 +58,7 @@ def with_counting(problem: BinnedProblem, confidence_level: float, limits: Limit
 def run_kernel(
     problem: BinnedProblem, confidence_level: float, extra: Floats
 ) -> tuple[Floats, NDArray[np.uint8]]:
-    """Run the kernel; return its result rows (W, 12) and the status of the sideband fits."""
+    """Run the kernel; return its result rows (W, 13) and the status of the sideband fits."""
     rows = np.empty((problem.windows, columns.EXPECTED_LIMITS + len(QUANTILES)))
     status = np.empty(problem.windows, dtype=np.uint8)
     columns.count_windows(

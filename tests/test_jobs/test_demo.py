@@ -17,7 +17,11 @@ COMMAND = str(Path(sys.executable).with_name("darkscan"))
 def report(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo")
     done = subprocess.run(
-        [COMMAND, "demo", "-o", str(folder), "--json"], capture_output=True, text=True, check=False, timeout=900
+        [COMMAND, "demo", "-o", str(folder), "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=900,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

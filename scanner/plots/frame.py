@@ -23,6 +23,14 @@ LOG_MASS_RATIO = 100.0
 """Masses that span more than this are drawn on a logarithmic axis."""
 
 
+class PlainLog(LogFormatter):
+    """Labels the ticks that a logarithmic axis chooses by plain numbers: 0.1 rather than 1e-01."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        """Return the label of a tick, empty where there is none."""
+        return f"{x:g}" if super().__call__(x, pos) else ""
+
+
 def mass_axis(axes: Axes, mass: Floats, label: str) -> None:
     """Set range and label of the horizontal axis for masses (W,) in any order."""
     low, high = float(mass.min()), float(mass.max())
@@ -49,8 +57,8 @@ def value_axis(axes: Axes, values: Floats, headroom: float) -> None:
     decades = max(high - low, LEAST_DECADES)
     axes.set_ylim(10.0 ** (low - FOOTROOM * decades), 10.0 ** (high + headroom * decades))
     if low > PLAIN_DECADES[0] and high < PLAIN_DECADES[1]:
-        axes.yaxis.set_major_formatter(LogFormatter())
-        axes.yaxis.set_minor_formatter(LogFormatter())
+        axes.yaxis.set_major_formatter(PlainLog())
+        axes.yaxis.set_minor_formatter(PlainLog())
 
 
 def header(axes: Axes, attributes: Mapping[Any, Any], *, with_luminosity: bool = True) -> None:

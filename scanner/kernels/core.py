@@ -13,7 +13,7 @@ from scanner.kernels.counting import (
     expected_counting_limits,
     one_sided_z,
 )
-from scanner.kernels.window import BOUNDARY, EMPTY, fit_from_data, usable
+from scanner.kernels.window import BOUNDARY, EMPTY, fit_window, usable
 from scanner.kernels.workspace import DATA, EXPECTED, GRADIENT, STEP, THETA, allocate, cut
 
 Floats = NDArray[np.float64]
@@ -109,7 +109,7 @@ def _estimate(
     result[BACKGROUND] = result[VARIANCE] = result[ODDS] = 0.0
     if terms == 0:
         return 0
-    status = fit_from_data(templates, bins, coefficients, matrix, terms)
+    status = fit_window(templates, bins, coefficients, matrix, terms, 0.0)
     flat = _odds(background[0], core)
     if status[0] == EMPTY:
         result[ODDS] = flat

@@ -31,17 +31,17 @@ COARSE = 1.0 / 3.0
 @jit
 def start_least_squares(
     templates: Floats, bins: Floats, coefficients: Floats, matrix: Floats, free: int
-) -> tuple[bool, bool]:
+) -> bool:
     """Set θ to the weighted least-squares solution, the variance of a bin being max(n, 1).
 
-    Returns whether the terms can be told apart at all, and whether every bin is positive at θ.
+    Returns whether the terms can be told apart at all.
     """
     _least_squares_weights(bins)
     accumulate(templates, bins, SLOPE, CURVE, coefficients, GRADIENT, matrix)
     regular = factorise(matrix, free, PIVOT_FLOOR)
     coefficients[THETA] = 0.0
     solve(matrix, free, coefficients, GRADIENT, THETA)
-    return regular, evaluate(templates, bins, coefficients)
+    return regular
 
 
 @jit

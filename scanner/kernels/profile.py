@@ -5,9 +5,12 @@ reference is the minimum that differences are taken to; each evaluation starts f
 along the tangent dθ/ds, so that one or two Newton steps do.
 """
 
+import math
+
 from scanner.kernels import jit
 from scanner.kernels.algebra import Floats, combine, solve
-from scanner.kernels.window import BOUNDARY, divergence, fit_from_guess, usable
+from scanner.kernels.difference import divergence
+from scanner.kernels.window import BOUNDARY, descend, usable
 from scanner.kernels.workspace import (
     CHANGE,
     DATA,
@@ -27,7 +30,7 @@ Profile = tuple[Floats, Floats, Floats]
 def set_reference(bins: Floats, coefficients: Floats) -> None:
     """Take the present fit as the one that likelihood differences refer to."""
     for b in range(bins.shape[1]):
-        bins[REFERENCE, b] = bins[EXPECTED, b]
+        bins[REFERENCE, b] = max(bins[EXPECTED, b], 0.0)
     for j in range(coefficients.shape[1]):
         coefficients[REFERENCE, j] = coefficients[THETA, j]
 
@@ -48,21 +51,6 @@ def _set_tangent_of_fixed_fit(coefficients: Floats, matrix: Floats, terms: int) 
     for i in range(terms):
         coefficients[TANGENT, i] = -matrix[terms, i]
     solve(matrix, terms, coefficients, TANGENT, TANGENT)
-
-
-@jit
-def move(
-    templates: Floats, bins: Floats, coefficients: Floats, matrix: Floats, terms: int, signal_yield: float
-) -> int:
-    """Fit the background at `signal_yield`, starting along the tangent; return the status."""
-    distance = signal_yield - coefficients[THETA, terms]
-    for i in range(terms):
-        coefficients[THETA, i] += distance * coefficients[TANGENT, i]
-    coefficients[THETA, terms] = signal_yield
-    status, _ = fit_from_guess(templates, bins, coefficients, matrix, terms)
-    if usable(status):
-        _set_tangent_of_fixed_fit(coefficients, matrix, terms)
-    return status
 
 
 @jit
@@ -89,17 +77,15 @@ def yield_slope(templates: Floats, bins: Floats, terms: int, status: int) -> flo
 
 @jit
 def profile(templates: Floats, arrays: Profile, terms: int, signal_yield: float) -> tuple[float, float, int]:
-    """Return (−2 ln λ(s), its slope, status) at `signal_yield`."""
+    """Fit the background at `signal_yield`; return (−2 ln λ, its slope, status)."""
     bins, coefficients, matrix = arrays
-    status = move(templates, bins, coefficients, matrix, terms, signal_yield)
+    distance = signal_yield - coefficients[THETA, terms]
+    for i in range(terms):
+        coefficients[THETA, i] += distance * coefficients[TANGENT, i]
+    coefficients[THETA, terms] = signal_yield
+    status, _ = descend(templates, bins, coefficients, matrix, terms)
+    if not usable(status):
+        return math.nan, math.nan, status
+    _set_tangent_of_fixed_fit(coefficients, matrix, terms)
     q = difference(templates, bins, coefficients)
     return q, yield_slope(templates, bins, terms, status), status
-
-
-@jit
-def next_point(low: float, high: float, x: float, value: float, slope: float) -> float:
-    """Return Newton's next point for a decreasing function's root, kept inside its bracket."""
-    point = x - value / slope
-    if low < point and point < high:
-        return point
-    return 2.0 * x if high > 1e300 else 0.5 * (low + high)

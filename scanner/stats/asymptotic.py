@@ -6,14 +6,32 @@ post-fit: the expectation of the background-only fit to the data, for the observ
 expected limits alike. That is pyhf's convention, where the same numbers are roots of CLs_exp(N, μ).
 """
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtrc, ndtri
 
 from scanner.constants import QUANTILES
-from scanner.kernels import cls, window
+from scanner.fit import USABLE, fit
+from scanner.kernels import cls, hypotheses, window
 from scanner.likelihood import BinnedProblem, Floats
 from scanner.stats.limits import ASYMPTOTIC, NO_LIMIT, Limits
+
+
+@dataclass(frozen=True)
+class Hypotheses:
+    """Fits of W windows with a free yield and without signal."""
+
+    theta: Floats
+    """(W, K+1) coefficients of the free fit, the yield last."""
+    null_theta: Floats
+    """(W, K) coefficients of the background-only fit."""
+    rows: Floats
+    """(W, 7) columns of `scanner.kernels.hypotheses`."""
+    status: NDArray[np.uint8]
+    """(W,) key of `scanner.fit.STATUS_MEANINGS`."""
 
 
 def asymptotic_limits(problem: BinnedProblem, confidence_level: float) -> Limits:
@@ -26,56 +44,96 @@ def asymptotic_limits(problem: BinnedProblem, confidence_level: float) -> Limits
 
 def asymptotic_limits_above(problem: BinnedProblem, confidence_level: float, threshold: float) -> Limits:
     """Fit every window, and set limits where the effective background is at least `threshold`."""
-    windows, terms = problem.background.shape[:2]
-    coefficients = np.empty((windows, terms))
-    result, status = run_kernel(problem, confidence_level, threshold, np.zeros(windows), coefficients)
-    columns = result.T
-    background = np.einsum("wk,wkb->wb", np.nan_to_num(coefficients), problem.background)
-    method = np.where(np.isfinite(columns[cls.LIMIT]), ASYMPTOTIC, NO_LIMIT).astype(np.uint8)
+    fits = fit_hypotheses(problem)
+    targets = gaussian_limits(confidence_level)
+    variance = np.zeros(problem.windows)
+    found = limit_rows(problem, fits, confidence_level, threshold, targets, variance)
+    columns = fits.rows.T
+    background = np.einsum("wk,wkb->wb", np.nan_to_num(fits.null_theta), problem.background)
     return Limits(
-        yield_limit=columns[cls.LIMIT],
-        expected=result[:, cls.EXPECTED_LIMITS :],
-        signal_yield=columns[cls.YIELD],
-        signal_yield_error=columns[cls.ERROR],
+        yield_limit=found[:, 0].copy(),
+        expected=found[:, 1:].copy(),
+        signal_yield=columns[hypotheses.YIELD],
+        signal_yield_error=columns[hypotheses.ERROR],
         n_background=np.sum(background * problem.core_bins(), axis=1),
-        p_local=columns[cls.LOCAL_P],
-        z_local=columns[cls.LOCAL_Z],
-        background_coefficients=coefficients,
-        fit_quality=chdtrc(columns[cls.BINS] - problem.terms - 1, 2.0 * columns[cls.NLL]),
-        effective_background=columns[cls.EFFECTIVE_BACKGROUND],
-        status=status,
-        method=method,
+        p_local=columns[hypotheses.LOCAL_P],
+        z_local=columns[hypotheses.LOCAL_Z],
+        background_coefficients=fits.null_theta,
+        fit_quality=_goodness(columns[hypotheses.BINS] - problem.terms - 1, columns[hypotheses.NLL]),
+        effective_background=columns[hypotheses.EFFECTIVE_BACKGROUND],
+        status=fits.status,
+        method=np.where(np.isfinite(found[:, 0]), ASYMPTOTIC, NO_LIMIT).astype(np.uint8),
     )
 
 
-def run_kernel(
+def fit_hypotheses(problem: BinnedProblem) -> Hypotheses:
+    """Fit every window with and without signal; ask iminuit about the free fits that fail."""
+    windows, terms = problem.background.shape[:2]
+    theta, null_theta = np.empty((windows, terms + 1)), np.empty((windows, terms))
+    rows, status = np.empty((windows, hypotheses.COLUMNS)), np.empty(windows, dtype=np.uint8)
+    arrays = (problem.counts, problem.signal, problem.background, problem.terms)
+    hypotheses.fit_hypotheses(*arrays, theta, null_theta, rows, status)
+    if np.any(status == window.BOUNDARY):
+        hypotheses.set_boundary_errors(*arrays, theta, status, rows)
+    lost = np.flatnonzero(status == window.NOT_CONVERGED)
+    if lost.size:
+        opinion = fit(problem.select(lost))
+        rows[lost, hypotheses.YIELD], rows[lost, hypotheses.ERROR] = opinion.yields, opinion.errors
+        rows[lost, hypotheses.NLL] = opinion.nll
+        status[lost] = opinion.status
+    return Hypotheses(theta, null_theta, rows, status)
+
+
+def limit_rows(
     problem: BinnedProblem,
+    fits: Hypotheses,
     confidence_level: float,
     threshold: float,
+    targets: Floats,
     variance: Floats,
-    coefficients: Floats,
-) -> tuple[Floats, NDArray[np.uint8]]:
-    """Run the kernel; return its result rows (W, 13) and the status, and set `coefficients`."""
-    result = np.empty((problem.windows, cls.EXPECTED_LIMITS + len(QUANTILES)))
-    status = np.full(problem.windows, window.NOT_CONVERGED, dtype=np.uint8)
-    cls.asymptotic_windows(
+) -> Floats:
+    """Return the (W, 6) observed and expected limits, NaN where there is none.
+
+    Parameters
+    ----------
+    problem, fits
+        The windows and their fits.
+    confidence_level : float
+    threshold : float
+        Effective background from which a limit is set.
+    targets : (5,) float
+        Rising values of √q_A at which the expected limits lie.
+    variance : (W,) float
+        Added to the variance of the yield in the expected limits.
+    """
+    limits = np.empty((problem.windows, 1 + len(QUANTILES)))
+    strong: NDArray[Any] = fits.rows[:, hypotheses.EFFECTIVE_BACKGROUND] >= threshold
+    chosen = strong & np.isin(fits.status, USABLE)
+    cls.limit_windows(
         problem.counts,
         problem.signal,
         problem.background,
         problem.terms,
-        gaussian_limits(confidence_level),
-        confidence_level,
-        threshold,
+        fits.theta,
+        fits.null_theta,
+        chosen.astype(np.uint8),
+        targets,
+        np.log1p(-confidence_level),
         variance,
-        coefficients,
-        result,
-        status,
+        limits,
     )
-    return result, status
+    limits[~np.all(np.isfinite(limits), axis=1)] = np.nan
+    return limits
 
 
 def gaussian_limits(confidence_level: float) -> Floats:
     """Return μ_N/σ = Φ⁻¹(1−αΦ(N)) + N at the stored quantiles, (5,) (eq. 89)."""
-    n = ndtri(np.array(QUANTILES))
-    limits: Floats = ndtri(1.0 - (1.0 - confidence_level) * np.array(QUANTILES)) + n
+    quantiles = np.array(QUANTILES)
+    limits: Floats = ndtri(1.0 - (1.0 - confidence_level) * quantiles) + ndtri(quantiles)
     return limits
+
+
+def _goodness(degrees: Floats, nll: Floats) -> Floats:
+    """Return the p-value of twice the NLL above the saturated model; NaN without a degree of freedom."""
+    quality: Floats = np.where(degrees > 0.0, chdtrc(np.maximum(degrees, 1.0), 2.0 * nll), np.nan)
+    return quality

@@ -5,7 +5,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from scanner.kernels import cls, core
+from scanner.kernels import core
 from scanner.likelihood import BinnedProblem, Floats
 from scanner.stats import asymptotic, counting
 from scanner.stats.limits import Limits
@@ -77,10 +77,10 @@ def expected_limits(
         expectation, templates.signal, templates.background, templates.core, templates.terms
     )
     extra = np.zeros(problem.windows) if systematic is None else np.asarray(systematic, dtype=np.float64)
-    scratch = np.empty(problem.background.shape[:2])
-    rows, _ = asymptotic.run_kernel(problem, confidence_level, THRESHOLD, extra * extra, scratch)
-    limits = rows[:, cls.EXPECTED_LIMITS :].copy()
-    missing = np.flatnonzero(~np.isfinite(limits).all(axis=1))
+    fits = asymptotic.fit_hypotheses(problem)
+    targets = asymptotic.gaussian_limits(confidence_level)
+    limits = asymptotic.limit_rows(problem, fits, confidence_level, THRESHOLD, targets, extra * extra)[:, 1:]
+    missing = np.flatnonzero(~np.all(np.isfinite(limits), axis=1))
     if missing.size:
         counted, _ = counting.run_kernel(problem.select(missing), confidence_level, extra[missing])
         limits[missing] = counted[:, core.EXPECTED_LIMITS :]

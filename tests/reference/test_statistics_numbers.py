@@ -6,8 +6,9 @@ from scipy.optimize import brentq
 from scipy.special import gammaincc, ndtr, ndtri
 from scipy.stats import gamma
 
-from scanner.kernels.cls import EXPECTED_LIMITS, LIMIT, asymptotic_windows
+from scanner.likelihood import BinnedProblem
 from scanner.stats import calculate
+from scanner.stats.asymptotic import fit_hypotheses, limit_rows
 from scanner.stats.bayesian import bayesian_limit
 from scanner.stats.feldman_cousins import feldman_cousins_interval
 from scanner.stats.on_off import asymptotic_cls
@@ -89,25 +90,16 @@ def two_bin_arrays():
     return counts[None], TWO_BINS["signal"][None], terms[None]
 
 
+def limits_at_whole_sigmas(problem, level):
+    """Return observed and expected limits at −2 … 2 standard deviations."""
+    targets = gaussian_targets(level)
+    return limit_rows(problem, fit_hypotheses(problem), level, 0.0, targets, np.zeros(1))[0]
+
+
 def test_two_bins_with_measured_backgrounds():
-    counts, signal, background = two_bin_arrays()
-    result, status = np.empty((1, EXPECTED_LIMITS + 5)), np.empty(1, np.uint8)
-    asymptotic_windows(
-        counts,
-        signal,
-        background,
-        np.array([2]),
-        gaussian_targets(0.95),
-        0.95,
-        0.0,
-        np.zeros(1),
-        np.empty((1, 2)),
-        result,
-        status,
-    )
-    assert result[0, LIMIT] == pytest.approx(1.0115719, rel=3e-5)
-    bands = [0.55988, 0.75702, 1.06235, 1.50117, 2.05079]
-    assert result[0, EXPECTED_LIMITS:] == pytest.approx(bands, rel=3e-5)
+    limits = limits_at_whole_sigmas(BinnedProblem(*two_bin_arrays()), 0.95)
+    assert limits[0] == pytest.approx(1.0115719, rel=3e-5)
+    assert limits[1:] == pytest.approx([0.55988, 0.75702, 1.06235, 1.50117, 2.05079], rel=3e-5)
 
 
 def test_one_bin_with_a_measured_background():
@@ -165,23 +157,10 @@ def test_gaussian_bands(level, limits):
     """A window of 10⁸ events a bin is a Gaussian measurement of error 1/√Σ(S²/ν)."""
     counts = np.full((1, 4), 1e8)
     signal = np.array([[0.1, 0.4, 0.4, 0.1]])
-    result, status = np.empty((1, EXPECTED_LIMITS + 5)), np.empty(1, np.uint8)
-    asymptotic_windows(
-        counts,
-        signal,
-        counts[None] / 1e9,
-        np.array([1]),
-        gaussian_targets(level),
-        level,
-        0.0,
-        np.zeros(1),
-        np.empty((1, 1)),
-        result,
-        status,
-    )
+    found = limits_at_whole_sigmas(BinnedProblem(counts, signal, counts[None] / 1e9), level)
     weight = signal[0] - signal[0].mean()
     sigma = np.sqrt(1e8 / (weight @ weight))
-    assert result[0, EXPECTED_LIMITS:] / sigma == pytest.approx(limits, abs=6e-4)
+    assert found[1:] / sigma == pytest.approx(limits, abs=6e-4)
 
 
 def test_exact_expected_limits():

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scanner.channel import ChannelPlan, WindowTable
 from scanner.errors import InputError
 from scanner.expressions import parse
 from scanner.expressions.dependence import (
@@ -23,9 +24,6 @@ from scanner.expressions.evaluate import evaluate
 from scanner.expressions.nodes import Node, names_in
 from scanner.expressions.text import spell
 from scanner.histogram import Histogram, check_edges
-
-if TYPE_CHECKING:
-    from scanner.selection import ChannelPlan, WindowTable
 
 Function = Callable[..., Any]
 MAX_CUTS = 200
@@ -93,7 +91,7 @@ class Recipe:
         )
 
 
-def recipe(plan: "ChannelPlan") -> Recipe:
+def recipe(plan: ChannelPlan) -> Recipe:
     """Parse and check a plan; see :class:`scanner.selection.Selection`."""
     if len(plan.cuts) > MAX_CUTS:
         raise InputError(f"{len(plan.cuts)} cuts in one channel; at most {MAX_CUTS} are possible")
@@ -120,7 +118,7 @@ def recipe(plan: "ChannelPlan") -> Recipe:
     return made
 
 
-def _kinds(plan: "ChannelPlan") -> dict[str, tuple[str, ...]]:
+def _kinds(plan: ChannelPlan) -> dict[str, tuple[str, ...]]:
     """Return the names of each kind; a name must not be of two."""
     kinds = {
         "stored column": plan.columns,

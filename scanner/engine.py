@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanner import expressions, shapes, windows
+from scanner.channel import ChannelPlan, WindowTable
 from scanner.definition import Search
 from scanner.errors import InputError
 from scanner.schema.functions import Function
 from scanner.schema.names import NAMED_CONSTANTS
-from scanner.selection import ChannelPlan, Selection, WindowTable
+from scanner.selection import Selection
 from scanner.stats import METHODS
 from scanner.windows import WindowGrid
 

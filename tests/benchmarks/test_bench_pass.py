@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from scanner.selection import ChannelPlan, Selection, WindowTable
+from scanner.channel import ChannelPlan, WindowTable
+from scanner.selection import Selection
 
 pytestmark = pytest.mark.benchmark_suite
 

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
+from scanner.channel import ChannelPlan, WindowTable
 from scanner.errors import InputError
 from scanner.histogram import Histogram
 from scanner.kernels import generated
-from scanner.selection import ChannelPlan, Selection, WindowTable
+from scanner.selection import Selection
 
 EDGES = np.linspace(0.0, 10.0, 101)
 WINDOWS = WindowTable(

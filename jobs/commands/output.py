@@ -7,6 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+WIDE = 200
+"""Columns of a file or a pipe, where a folded line helps nobody."""
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
@@ -37,4 +40,6 @@ def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]
     for row in rows:
         table.add_row(*row)
     console = Console()
-    console.print(table, soft_wrap=not console.is_terminal)
+    if not console.is_terminal:
+        console = Console(width=WIDE)
+    console.print(table)

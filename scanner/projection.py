@@ -31,7 +31,8 @@ def project(cube: xr.Dataset, luminosities: Sequence[float], scenario: str = "st
     """Project the limits of a cube to other luminosities.
 
     The background that was fitted in each window, scaled to the new luminosity, is the Asimov data
-    set (Cowan et al., arXiv:1007.1727, section 3.2); efficiency and resolution stay as they are.
+    set (Cowan et al., arXiv:1007.1727, section 3.2); efficiency and resolution stay as they are. A
+    window whose neighbourhood holds no events is projected without background, which is optimistic.
 
     Parameters
     ----------

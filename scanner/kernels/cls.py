@@ -189,8 +189,8 @@ def _expected_limit(
 @jit
 def _gaussian_limit(best: float, sigma: float, log_alpha: float) -> float:
     """Return the limit of a Gaussian measurement, s = ŝ + σΦ⁻¹(1−αΦ(ŝ/σ))."""
-    distance = normal_quantile(1.0 - math.exp(log_alpha) * normal_cdf(best / sigma))
-    return max(best + sigma * distance, 0.1 * sigma)
+    beyond = max(math.exp(log_alpha) * normal_cdf(best / sigma), 1e-300)  # for a deep deficit 1 − it is 1
+    return max(best - sigma * normal_quantile(beyond), 0.1 * sigma)
 
 
 @jit

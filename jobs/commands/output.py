@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -9,6 +10,9 @@ import typer
 
 WIDE = 200
 """Columns of a file or a pipe, where a folded line helps nobody."""
+
+NUMBER = re.compile(r"[-+]?\d|–$")
+"""How a cell begins that is set at the right, its digits below each other."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
@@ -34,10 +38,12 @@ def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]
     from rich.console import Console
     from rich.table import Table
 
+    body = [tuple(row) for row in rows]
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
     for number, name in enumerate(header):
-        table.add_column(name, justify="left" if number == 0 else "right", overflow="fold")
-    for row in rows:
+        numbers = all(NUMBER.match(row[number]) for row in body)
+        table.add_column(name, justify="right" if number and numbers else "left", overflow="fold")
+    for row in body:
         table.add_row(*row)
     console = Console()
     if not console.is_terminal:

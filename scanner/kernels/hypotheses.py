@@ -2,6 +2,9 @@
 
 import math
 
+import numpy as np
+from numpy.typing import NDArray
+
 from scanner.kernels import jit
 from scanner.kernels.algebra import Flags, Floats, Integers
 from scanner.kernels.difference import excess_over_saturated
@@ -15,9 +18,9 @@ from scanner.kernels.special import normal_tail
 from scanner.kernels.window import BOUNDARY, IMPOSSIBLE, fit_window, usable
 from scanner.kernels.workspace import EXPECTED, TANGENT, THETA, allocate, load
 
-YIELD, ERROR, NLL, LOCAL_P, LOCAL_Z, EFFECTIVE_BACKGROUND, BINS = range(7)
+YIELD, ERROR, NLL, LOCAL_P, LOCAL_Z, EFFECTIVE_BACKGROUND, UNDER, BINS = range(8)
 """Columns of the result rows."""
-COLUMNS = 7
+COLUMNS = 8
 ITERATIONS = 60
 CLOSE = 1e-6
 
@@ -28,6 +31,7 @@ def fit_hypotheses(
     signal: Floats,
     background: Floats,
     terms: Integers,
+    core: NDArray[np.bool_],
     theta: Floats,
     null_theta: Floats,
     result: Floats,
@@ -35,8 +39,8 @@ def fit_hypotheses(
 ) -> None:
     """Fit every window on its own, with a free yield and without signal.
 
-    Shapes: counts, signal (W, B), background (W, K, B), terms, status (W,), theta (W, K+1) with the
-    yield last, null_theta (W, K), result (W, COLUMNS) with the columns above.
+    Shapes: counts, signal, core (W, B), background (W, K, B), terms, status (W,), theta (W, K+1) with
+    the yield last, null_theta (W, K), result (W, COLUMNS) with the columns above.
     """
     scratch, rows, coefficients, matrix = allocate(background.shape[1] + 1, counts.shape[1])
     for w in range(counts.shape[0]):
@@ -57,6 +61,7 @@ def fit_hypotheses(
         null_status = _compare_with_null(templates, (bins, coefficients, matrix), size, result[w])
         if usable(null_status):
             null_theta[w, :size] = coefficients[THETA, :size]
+            result[w, UNDER] = _background_under(background[w], core[w], coefficients, size)
         else:
             status[w] = null_status
 
@@ -82,6 +87,18 @@ def effective_background(templates: Floats, bins: Floats, terms: int) -> float:
     for b in range(bins.shape[1]):
         total += templates[terms, b] * templates[terms, b] / bins[EXPECTED, b]
     return 1.0 / total
+
+
+@jit
+def _background_under(background: Floats, core: NDArray[np.bool_], coefficients: Floats, terms: int) -> float:
+    """Return the background events in the core bins."""
+    total = 0.0
+    for k in range(terms):
+        share = 0.0
+        for b in range(core.size):
+            share += background[k, b] if core[b] else 0.0
+        total += coefficients[THETA, k] * share
+    return total
 
 
 @jit

@@ -29,7 +29,7 @@ class Hypotheses:
     null_theta: Floats
     """(W, K) coefficients of the background-only fit."""
     rows: Floats
-    """(W, 7) columns of `scanner.kernels.hypotheses`."""
+    """(W, 8) columns of `scanner.kernels.hypotheses`."""
     status: NDArray[np.uint8]
     """(W,) key of `scanner.fit.STATUS_MEANINGS`."""
 
@@ -49,13 +49,12 @@ def asymptotic_limits_above(problem: BinnedProblem, confidence_level: float, thr
     variance = np.zeros(problem.windows)
     found = limit_rows(problem, fits, confidence_level, threshold, targets, variance)
     columns = fits.rows.T
-    background = np.einsum("wk,wkb->wb", np.nan_to_num(fits.null_theta), problem.background)
     return Limits(
         yield_limit=found[:, 0].copy(),
         expected=found[:, 1:].copy(),
         signal_yield=columns[hypotheses.YIELD],
         signal_yield_error=columns[hypotheses.ERROR],
-        n_background=np.sum(background * problem.core_bins(), axis=1),
+        n_background=columns[hypotheses.UNDER],
         p_local=columns[hypotheses.LOCAL_P],
         z_local=columns[hypotheses.LOCAL_Z],
         background_coefficients=fits.null_theta,
@@ -72,7 +71,7 @@ def fit_hypotheses(problem: BinnedProblem) -> Hypotheses:
     theta, null_theta = np.empty((windows, terms + 1)), np.empty((windows, terms))
     rows, status = np.empty((windows, hypotheses.COLUMNS)), np.empty(windows, dtype=np.uint8)
     arrays = (problem.counts, problem.signal, problem.background, problem.terms)
-    hypotheses.fit_hypotheses(*arrays, theta, null_theta, rows, status)
+    hypotheses.fit_hypotheses(*arrays, problem.core_bins(), theta, null_theta, rows, status)
     if np.any(status == window.BOUNDARY):
         hypotheses.set_boundary_errors(*arrays, theta, status, rows)
     lost = np.flatnonzero(status == window.NOT_CONVERGED)

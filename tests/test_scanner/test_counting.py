@@ -256,3 +256,32 @@ def test_uncertain_feldman_cousins_tends_to_the_known_one():
     known = feldman_cousins_interval(4, 2.0, 0.9, monotonic=False)
     nearly = feldman_cousins_interval(4, 2.0, 0.9, spread=1e-7)
     assert nearly == pytest.approx(known, abs=1e-4)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_limits_of_a_window_have_the_same_bits_in_any_company(method):
+    parts = [windows(rate, count=6) for rate in (200.0, 0.0, 7.0, 0.05, 1.0)]
+    mixed = BinnedProblem(
+        *(
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("counts", "signal", "background")
+        ),
+        core=np.concatenate([part.core_bins() for part in parts]),
+    )
+    together = METHODS[method](mixed, 0.9)
+    order = np.random.default_rng(1).permutation(mixed.windows)
+    shuffled = METHODS[method](mixed.select(order), 0.9)
+    alone = [METHODS[method](mixed.select(np.array([w])), 0.9) for w in range(mixed.windows)]
+    for name in together.__dataclass_fields__:
+        values = getattr(together, name)
+        assert np.array_equal(getattr(shuffled, name), values[order], equal_nan=True), name
+        single = np.concatenate([getattr(limits, name) for limits in alone])
+        assert np.array_equal(single, values, equal_nan=True), name
+
+
+def test_limit_of_a_large_signal():
+    """Far above background the limit is that of a Gaussian measurement, ŝ + 1.28 of its error."""
+    limits = METHODS["asymptotic"](windows(50.0, count=20, signal_yield=40_000.0), 0.9)
+    distance = (limits.yield_limit - limits.signal_yield) / limits.signal_yield_error
+    assert distance == pytest.approx(np.full(20, norm.ppf(0.9)), rel=5e-3)
+    assert np.all(limits.z_local > 100.0)

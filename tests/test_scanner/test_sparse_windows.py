@@ -28,9 +28,7 @@ def problem(rate, terms, windows=12, seed=3):
     rng = np.random.default_rng([seed, terms, int(1000 * rate)])
     counts = rng.poisson(rate * (1.0 - 0.4 * centres), (windows, BINS)).astype(float)
     counts[counts.sum(axis=1) == 0.0, BINS // 3] = 1.0
-    return BinnedProblem(
-        counts, np.tile(signal, (windows, 1)), np.tile(background, (windows, 1, 1))
-    )
+    return BinnedProblem(counts, np.tile(signal, (windows, 1)), np.tile(background, (windows, 1, 1)))
 
 
 class Slsqp:
@@ -63,9 +61,7 @@ class Slsqp:
         start, *_ = np.linalg.lstsq(design, np.full(BINS, level), rcond=None)
         positive = {"type": "ineq", "fun": lambda x: design @ x + offset, "jac": lambda x: design}
         options = {"maxiter": 2000, "ftol": 1e-15}
-        found = minimize(
-            nll, start, jac=gradient, constraints=[positive], method="SLSQP", options=options
-        )
+        found = minimize(nll, start, jac=gradient, constraints=[positive], method="SLSQP", options=options)
         return 2.0 * (found.fun + self.saturated), (found.x * scale)[-1]
 
 

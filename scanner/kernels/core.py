@@ -13,7 +13,7 @@ from scanner.kernels.counting import (
     expected_counting_limits,
     one_sided_z,
 )
-from scanner.kernels.window import BOUNDARY, EMPTY, fit_window, usable
+from scanner.kernels.window import BOUNDARY, EMPTY, SINGULAR, fit_window, usable
 from scanner.kernels.workspace import DATA, EXPECTED, GRADIENT, STEP, THETA, allocate, cut
 
 Floats = NDArray[np.float64]
@@ -39,7 +39,8 @@ def count_windows(
 
     Shapes: counts, signal, core (W, B), background (W, K, B), terms, status (W,), result (W, 13) with
     the columns above. `extra` (W,) is a further standard deviation of the signal yield. Yields are
-    of the whole signal: what is counted is divided by the core's efficiency.
+    of the whole signal: what is counted is divided by the core's efficiency. Without signal in the
+    core, or without a bin beside it to estimate the background from, there is no limit.
     """
     scratch, rows, coefficients, matrix = allocate(background.shape[1] + 1, counts.shape[1])
     numbers = np.zeros(quantiles.size)
@@ -47,6 +48,9 @@ def count_windows(
         result[w] = math.nan
         _sum_core(counts[w], signal[w], core[w], result[w])
         side = counts.shape[1] - int(np.sum(core[w]))
+        status[w] = SINGULAR
+        if not result[w, EFFICIENCY] > 0.0 or (side == 0 and terms[w] > 0):
+            continue
         templates, bins = cut(scratch, side), cut(rows, side)
         _load_sideband(templates, bins, counts[w], background[w], terms[w], core[w])
         status[w] = _estimate(

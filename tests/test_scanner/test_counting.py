@@ -154,6 +154,28 @@ def test_empty_window_has_a_limit():
         assert limits.z_local.tolist() == [0.0, 0.0]
 
 
+@pytest.mark.parametrize("everywhere", [True, False])
+def test_a_core_that_is_everything_or_nothing_gives_no_counting_limit(everywhere):
+    problem = windows(5.0, count=2)
+    odd = BinnedProblem(
+        problem.counts, problem.signal, problem.background, np.full_like(problem.core, everywhere)
+    )
+    limits = METHODS["counting"](odd, 0.9)
+    assert np.isnan(limits.yield_limit).all()
+    assert np.isnan(limits.expected).all()
+    assert np.isnan(limits.p_local).all()
+    assert [METHOD_MEANINGS[code] for code in limits.method] == ["none", "none"]
+
+
+def test_an_event_over_an_empty_sideband_is_no_certain_signal():
+    """No event beside the core leaves the background unknown: P(n | on/off, m = 0) = (1+τ)⁻ⁿ."""
+    problem = windows(0.0, count=1)
+    problem.counts[0, BINS // 2] = 3.0
+    limits = METHODS["counting"](problem, 0.9)
+    assert limits.p_local[0] == pytest.approx(5.0**-3, rel=1e-9)
+    assert limits.z_local[0] == pytest.approx(norm.isf(5.0**-3), rel=1e-9)
+
+
 def test_core_without_a_mask_is_the_central_signal():
     problem = windows(1.0, count=1)
     bare = BinnedProblem(problem.counts, problem.signal, problem.background)

@@ -55,7 +55,7 @@ def _run(folder: Path, executor: Executor, say: Callable[[str], None]) -> dict[s
     names |= {"limit_plot": "limits.png", "projection_plot": "projection.png"}
     paths = {name: str(folder / file) for name, file in names.items()}
     _remove(paths)
-    say(f"generate {SEARCH} at {LUMINOSITY:g} fb⁻¹ with a signal of {CROSS_SECTION:g} fb at {MASS:g} GeV")
+    say(f"generate {SEARCH} at {LUMINOSITY:g} fb^-1 with a signal of {CROSS_SECTION:g} fb at {MASS:g} GeV")
     signal = {"m_zprime": MASS, "cross_section": CROSS_SECTION}
     generation.generate(
         search, paths["store"], executor=executor, luminosity=LUMINOSITY, seed=SEED, signals=[signal]

@@ -44,6 +44,7 @@ SETTINGS = {
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
     "distributed.worker.daemon": True,
+    "distributed.worker.preload": ["jobs.interrupts"],
     "distributed.admin.tick.limit": "60s",
     "distributed.logging.distributed": "critical",
 }

@@ -1,6 +1,8 @@
 """The ingest job: a user's files into an event store."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,12 @@ from scanner import expressions, units
 from scanner.errors import InputError
 from scanner.schema.names import NAMED_CONSTANTS
 from storage.columns import Batch
+from storage.errors import StorageError
 from storage.events import MANIFEST, EventStore
 from storage.locations import Location
 from storage.readers import open_source
 from storage.readers.source import Source
-from storage.samples import Sample
+from storage.samples import Sample, SourceFile
 
 
 def ingest(
@@ -58,30 +61,40 @@ def ingest(
     Returns
     -------
     dict
-        `store`, `rows`, `columns` with their units, `luminosity`, `digest`, and the `non_finite` counts.
+        `store`, `rows`, `columns` with their units, `luminosity`, `digest`, the `non_finite` counts,
+        and `notes`: sentences on what was left out or comes twice.
 
     Raises
     ------
     InputError, StorageError
+        Nothing counts then, and a store that this call made is gone again.
     """
-    written = {name: units.quantity(f"1 {unit}") for name, unit in (units_in_file or {}).items()}
-    scale = {name: quantity.value for name, quantity in written.items()}
+    if not files:
+        raise InputError("there are no files to ingest: name at least one")
+    written = {name: _unit(name, unit) for name, unit in (units_in_file or {}).items()}
     derived = {name: _derivation(name, text) for name, text in (derive or {}).items()}
 
-    def source(path: Path, first_event: int = 0) -> Source:
+    def source(path: Path, first_event: int = 0, scale: Mapping[str, float] = NO_SCALE) -> Source:
         return open_source(
             path, columns or None, derived=derived, scale=scale, tree=tree, first_event=first_event
         )
 
-    names = _same_names(files, source)
+    opened = [source(path) for path in files]
+    if tree and not any(file.table.form == "root" for file in opened):
+        raise InputError(f"--tree {tree} is for ROOT files, and {files[0]} is none: leave it out")
+    names = _same_names(opened)
     unknown = [name for name in written if name not in names]
     if unknown:
         raise InputError(f"--unit {unknown[0]}: there is no such column; there are {', '.join(names)}")
-    target = _open_or_create(store, {name: written[name].unit if name in written else "" for name in names})
-    origin = tuple(source(path).origin() for path in files)
+    scale = {name: quantity.value for name, quantity in written.items()}
+    origin = tuple(file.origin() for file in opened)
     made = Sample(sample, kind, period=period, luminosity=luminosity, sources=origin)
-    with progress("ingest", sum(path.stat().st_size for path in files), "B") as advance:
-        target.append(made, _batches(files, source, advance), non_finite=non_finite)
+    notes = [] if columns else _left_out(opened)
+    with _opened(store, {name: written[name].unit if name in written else "" for name in names}) as target:
+        notes += _repeated(origin, target)
+        with progress("ingest", sum(path.stat().st_size for path in files), "B") as advance:
+            batches = _batches(files, partial(source, scale=scale), advance)
+            target.append(made, _some(batches, files), non_finite=non_finite)
     return {
         "store": store,
         "rows": target.rows,
@@ -89,7 +102,18 @@ def ingest(
         "luminosity": target.luminosity,
         "digest": target.digest,
         "non_finite": {name: count for name, count in target.non_finite().items() if count},
+        "notes": notes,
     }
+
+
+NO_SCALE: Mapping[str, float] = {}
+
+
+def _unit(name: str, unit: str) -> units.Quantity:
+    try:
+        return units.quantity(f"1 {unit}")
+    except InputError as error:
+        raise InputError(f"--unit {name}={unit}: {error}") from None
 
 
 def _derivation(name: str, text: str) -> Callable[[Mapping[str, Any]], Any]:
@@ -105,30 +129,75 @@ def _derivation(name: str, text: str) -> Callable[[Mapping[str, Any]], Any]:
     return derive
 
 
-def _same_names(files: Sequence[Path], source: Callable[..., Source]) -> tuple[str, ...]:
+def _same_names(opened: Sequence[Source]) -> tuple[str, ...]:
     """Return the columns of the files, which must agree."""
-    first = source(files[0]).names
-    for path in files[1:]:
-        names = source(path).names
-        if set(names) != set(first):
-            odd = ", ".join(sorted(set(names) ^ set(first)))
+    first = opened[0]
+    for other in opened[1:]:
+        if set(other.names) != set(first.names):
+            odd = ", ".join(sorted(set(other.names) ^ set(first.names)))
             raise InputError(
-                f"{path} and {files[0]} differ in the columns {odd}: choose common ones by --columns"
+                f"{other.path} and {first.path} differ in the columns {odd}: choose common ones by --columns"
             )
-    return first
+    return first.names
 
 
-def _open_or_create(store: str, columns: Mapping[str, str]) -> EventStore:
-    if not Location(store).exists(MANIFEST):
-        return EventStore.create(store, columns)
+def _left_out(opened: Sequence[Source]) -> list[str]:
+    """Tell which columns are not read since they hold no numbers."""
+    skipped = {name: f"{why} ({file.path})" for file in opened for name, why in file.skipped.items()}
+    return [f"column {name} is left out: it {why}" for name, why in skipped.items()]
+
+
+def _repeated(origin: Sequence[SourceFile], target: EventStore) -> list[str]:
+    """Tell which files come twice, in this call or after an earlier one."""
+    seen = {file.sha256 for sample in target.samples for file in sample.sources}
+    notes = []
+    for file in origin:
+        if file.sha256 in seen:
+            notes.append(f"{file.name} was ingested before: its rows count twice")
+        seen.add(file.sha256)
+    return notes
+
+
+@contextmanager
+def _opened(store: str, columns: Mapping[str, str]) -> Iterator[EventStore]:
+    """Make or open a store; one that was made goes away again if nothing gets into it."""
+    location = Location(store)
+    if location.path is not None and location.path.is_file():
+        raise InputError(f"{store} is a file: the last argument is the event store to write, a new folder")
+    if location.exists(MANIFEST):
+        yield _fitting(store, columns)
+        return
+    target = EventStore.create(store, columns)
+    try:
+        yield target
+    except BaseException:
+        with suppress(StorageError):
+            if not EventStore.open(store, allow_empty=True).samples:
+                location.remove_tree(MANIFEST)
+        raise
+
+
+def _fitting(store: str, columns: Mapping[str, str]) -> EventStore:
+    """Open a store and make sure that it has the columns of the files."""
     target = EventStore.open(store, allow_empty=True)
     there = {name: info.unit for name, info in target.columns.items()}
     if there != dict(columns):
-        odd = ", ".join(sorted(dict(set(there.items()) ^ set(columns.items()))))
-        raise InputError(
-            f"{store} has other columns or units than the files: {odd}; use --columns and --unit as before"
-        )
+        odd = ", ".join(sorted({name for name, _ in set(there.items()) ^ set(columns.items())}))
+        remedy = "use --columns, --derive and --unit as before" if target.samples else "remove it"
+        state = "has" if target.samples else "was never finished and has"
+        raise InputError(f"{store} {state} other columns or units than the files: {odd}; {remedy}")
     return target
+
+
+def _some(batches: Iterable[Batch], files: Sequence[Path]) -> Iterator[Batch]:
+    """Pass batches on, and stop at the end if none had a row."""
+    rows = 0
+    for batch in batches:
+        rows += len(next(iter(batch.values())))
+        yield batch
+    if not rows:
+        names = ", ".join(map(str, files))
+        raise InputError(f"{names}: zero rows, so there is nothing to ingest; check the files")
 
 
 def _batches(files: Sequence[Path], source: Callable[..., Source], advance: Advance) -> Iterator[Batch]:

@@ -1,5 +1,6 @@
 """The main job: event store in, limit cube out, by parts that can be killed and resumed."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -53,11 +54,18 @@ def make_plan(search: Search, store: EventStore, url: str, options: Options) -> 
     data = [sample.kind in DATA_LIKE for sample in store.samples]
     shards = [(shard.index, shard.rows) for shard in store.shards if data[shard.sample]]
     if not shards:
+        what = "holds zero rows of data" if any(data) else "holds no data"
         raise InputError(
-            f"store {url} holds no data: ingest with --sample data, or generate a search's events"
+            f"store {url} {what}: ingest files with --kind data, or generate more events of a search"
         )
     engine.check_units(search, {name: info.unit for name, info in store.columns.items()})
-    engine.selections(search, tuple(store.columns))  # a missing column is better found before anything runs
+    try:
+        engine.selections(search, tuple(store.columns))  # a missing column is found before anything runs
+    except InputError as error:
+        raise InputError(
+            f"search {search.name!r} does not fit store {url}: {error}\n"
+            "Columns get other names by `ingest --columns NAME=OLD`, and new ones by `--derive`."
+        ) from None
     regions = [(name, len(grid)) for name, grid in engine.grids(search).items()]
     return Plan(
         search=search.canonical,
@@ -113,7 +121,6 @@ def start(plan: Plan, cube: str, *, resume: bool, overwrite: bool) -> work.Run:
         place.replace(work.PLAN, plan.to_json())
     elif not resume:
         raise InputError(f"a scan into {cube} was started before: --resume it, or --overwrite it")
-    work.open_run.cache_clear()
     run = work.open_run(run_place(cube))
     if run.plan.scan_identity != plan.scan_identity:
         raise InputError(
@@ -144,7 +151,7 @@ def finish(
     with progress(label, sum(map(weight, keys)), "rows" if label == "pass" else "windows") as advance:
         advance(sum(map(weight, set(keys) - set(todo))))
         while todo:
-            task = Task(work.execute, run.place, run.parts.keys)
+            task = Task(work.execute, run.ticket, run.parts.keys)
             executor.run(task, todo, _reporter(advance, weight))
             left = remaining(run, keys)
             if len(left) == len(todo):
@@ -194,6 +201,7 @@ def attributes(run: work.Run) -> dict[str, Any]:
         "store_digest": plan.store_digest,
         "code_digest": plan.code,
         "instruction_set": plan.cpu,
+        "non_finite_in_store": json.dumps({n: c for n, c in sorted(run.store.non_finite().items()) if c}),
         "systematics": "none: limits are statistical only",
         **{f"version_{name}": version for name, version in versions().items()},
     }
@@ -272,7 +280,9 @@ def status(cube: str) -> Status:
     InputError
         If no scan into that cube was started.
     """
-    place = Location(run_place(cube))
+    place, complete = Location(run_place(cube)), Location(cube).exists(cube_store.RECORD)
+    if not place.exists(work.PLAN) and complete:
+        return Status(0, 0, 0, complete)
     if not place.exists(work.PLAN):
         raise InputError(
             f"no scan into {cube} was started: `darkscan scan SEARCH STORE -o {cube}` starts one"
@@ -280,4 +290,4 @@ def status(cube: str) -> Status:
     plan = Plan.from_json(place.read(work.PLAN))
     parts = PartStore(place.child(work.PARTS))
     done = set(parts.keys()) & set(plan.keys())
-    return Status(len(done), len(plan.keys()), len(parts.damaged()), not Location(cube).is_empty())
+    return Status(len(done), len(plan.keys()), len(parts.damaged()), complete)

@@ -38,6 +38,11 @@ class Run:
     place: str
     plan: Plan
 
+    @property
+    def ticket(self) -> str:
+        """What a worker needs to open this run, and no other that has the same place later."""
+        return f"{self.plan.digest} {self.place}"
+
     @cached_property
     def search(self) -> Search:
         """The search definition."""
@@ -50,8 +55,20 @@ class Run:
 
     @cached_property
     def store(self) -> EventStore:
-        """The event store."""
-        return EventStore.open(self.plan.store)
+        """The event store.
+
+        Raises
+        ------
+        InputError
+            If its content is no longer the one that was planned for.
+        """
+        store = EventStore.open(self.plan.store)
+        if store.digest != self.plan.store_digest:
+            raise InputError(
+                f"the content of {self.plan.store} has changed since the scan was started: "
+                "start it anew with --overwrite"
+            )
+        return store
 
     @cached_property
     def shards(self) -> dict[int, Shard]:
@@ -80,7 +97,6 @@ class Run:
         return {block.key: block for block in blocks}
 
 
-@lru_cache(maxsize=4)
 def open_run(place: str) -> Run:
     """Open a run and check that this process computes what the plan's author would.
 
@@ -103,9 +119,19 @@ def open_run(place: str) -> Run:
     return Run(place, plan)
 
 
-def execute(place: str, key: str) -> str:
-    """Run one block of the plan at `place` and commit its part; return the key."""
+@lru_cache(maxsize=4)
+def _run_of(ticket: str) -> Run:
+    """Open a run once a process."""
+    digest, _, place = ticket.partition(" ")
     run = open_run(place)
+    if run.plan.digest != digest:
+        raise InputError(f"the scan in {place} was started anew meanwhile: this one ends here")
+    return run
+
+
+def execute(ticket: str, key: str) -> str:
+    """Run one block of the run that a ticket names and commit its part; return the key."""
+    run = _run_of(ticket)
     block = run.blocks[key]
     arrays = run_pass(run, block) if isinstance(block, PassBlock) else run_fit(run, block)
     run.parts.commit(key, arrays)

@@ -40,7 +40,7 @@ def limit(
     if json:
         print_json({"method": method, "confidence_level": cl, **asdict(result)})
         return
-    typer.echo(f"upper limit at {cl:.0%} CL ({method}): {result.limit:.4f} events")
+    typer.echo(f"upper limit at {100.0 * cl:.12g}% CL ({method}): {result.limit:.4f} events")
     quantiles = "  ".join(f"{value:.4f}" for value in result.expected)
-    typer.echo(f"expected (2.5, 16, 50, 84, 97.5 %): {quantiles}")
+    typer.echo(f"expected (2.5%, 16%, 50%, 84%, 97.5%): {quantiles}")
     typer.echo(f"interval: [{result.low:.4f}, {result.high:.4f}]")

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from jobs.commands.output import Json, print_json, print_table
+from jobs.commands.points import place_of
 
 Cube = Annotated[str, typer.Argument(help="A limit cube.")]
 
@@ -25,26 +26,6 @@ def open_cube(url: str) -> Any:
     return cubes.open(url)
 
 
-def point(text: str) -> dict[str, Any]:
-    """Read `m_zprime=3.2,luminosity=1000`; values may carry units.
-
-    Raises
-    ------
-    InputError
-        If an item is no `name=value`.
-    """
-    from scanner import units
-    from scanner.errors import InputError
-
-    found: dict[str, Any] = {}
-    for item in filter(None, text.split(",")):
-        name, equals, value = item.partition("=")
-        if not equals:
-            raise InputError(f"{item!r} is no point: write name=value, such as m_zprime=3.2")
-        found[name.strip()] = units.quantity(value.strip(), "number").value
-    return found
-
-
 def query(
     cube: Cube,
     at: Annotated[str, typer.Option(help="A point, such as m_zprime=3.2.")] = "",
@@ -54,34 +35,71 @@ def query(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Print the limits at a point; without a point, the largest excess."""
+    """Print the limits at a point, or at the largest excess."""
     from scanner.errors import InputError
 
     found = open_cube(cube)
-    place = point(at) if at else {found.limits.axis: found.limits.largest_excess().mass}
+    place = place_of(found, at) or {found.limits.axis: interesting(found)}
     if configuration:
         place["configuration"] = configuration
     selected = found.limits.at(**place)
-    names = variable or [
-        name for name in selected.data_vars if selected[name].ndim <= 1 and name != "cutflow"
-    ]
-    unknown = [name for name in names if name not in selected]
+    names = variable or [str(name) for name in selected.data_vars if name not in ASIDE]
+    unknown = [name for name in names if name not in selected.data_vars]
     if unknown:
         raise InputError(
             f"{unknown[0]!r} is no variable of this cube: it has {', '.join(map(str, found.data_vars))}"
         )
+    meanings = {name: found.limits.flags(name) for name in names if "flag_values" in found[name].attrs}
     if json:
-        values = {name: selected[name].to_numpy().tolist() for name in names}
-        where = {str(name): c.item() for name, c in selected.coords.items() if c.ndim == 0}
-        print_json({"at": where, "values": values})
+        print_json(answer(selected, names, meanings))
         return
-    flags = {name: found.limits.flags(name) for name in names if "flag_values" in found[name].attrs}
     rows = [
-        [name, numbers(selected[name], flags.get(name, {})), selected[name].attrs.get("units", "")]
+        [label(selected[name]), numbers(selected[name], meanings.get(name, {})), unit(selected[name])]
         for name in names
     ]
     title = ", ".join(f"{name} = {show(c.item())}" for name, c in selected.coords.items() if c.ndim == 0)
     print_table(title, ["variable", "value", "unit"], rows)
+
+
+ASIDE = ("cutflow", "background_coefficients", "background_slope")
+"""Variables that are printed only when they are asked for."""
+
+
+def interesting(cube: Any) -> float:
+    """Return the mass [GeV] of the largest excess, or the middle of the axis where there is none."""
+    if "z_local" in cube and bool(cube["z_local"].notnull().any()):
+        return float(cube.limits.largest_excess().mass)
+    return float(cube[cube.limits.axis].median())
+
+
+def answer(selected: Any, names: list[str], meanings: dict[str, dict[int, str]]) -> dict[str, Any]:
+    """Put values, units and the meanings of flags together for scripts."""
+    values = {name: selected[name].to_numpy().tolist() for name in names}
+    report = {
+        "at": {str(name): c.item() for name, c in selected.coords.items() if c.ndim == 0},
+        "values": values,
+        "units": {name: unit(selected[name]) for name in names},
+        "meanings": {
+            name: meaning[values[name]] for name, meaning in meanings.items() if isinstance(values[name], int)
+        },
+    }
+    axes = {str(dim) for name in names for dim in selected[name].dims if dim in selected.coords}
+    return report | {"axes": {name: selected[name].to_numpy().tolist() for name in sorted(axes)}}
+
+
+def label(array: Any) -> str:
+    """Name a variable, with its quantiles in their order where it has them."""
+    quantiles = (
+        ", ".join(f"{value:.1%}".replace(".0%", "%") for value in array["quantile"].values.flat)
+        if "quantile" in array.dims
+        else ""
+    )
+    return f"{array.name} ({quantiles})" if quantiles else str(array.name)
+
+
+def unit(array: Any) -> str:
+    """Return the unit of a variable."""
+    return str(array.attrs.get("units", ""))
 
 
 def show(value: Any) -> str:
@@ -90,15 +108,29 @@ def show(value: Any) -> str:
 
 
 def numbers(array: Any, flags: dict[int, str]) -> str:
-    """Write the numbers of a variable, flags by their meaning."""
-    return " ".join(flags.get(value) or show(value) for value in array.to_numpy().ravel().tolist())
+    """Write the numbers of a variable, flags by their meaning; a line a row of a matrix."""
+    matrix = array.to_numpy()
+    rows = matrix if matrix.ndim > 1 else [matrix]
+    return "\n".join(
+        "  ".join(flags.get(value) or show(value) for value in row.ravel().tolist()) for row in rows
+    )
 
 
 def luminosities(text: str) -> list[float]:
-    """Read `1/ab,5/ab` into fb⁻¹."""
-    from scanner import units
+    """Read `1/ab,5/ab` into fb⁻¹.
 
-    return [units.parse(item.strip(), "luminosity") for item in text.split(",")]
+    Raises
+    ------
+    InputError
+        If an item is no luminosity.
+    """
+    from scanner import units
+    from scanner.errors import InputError
+
+    try:
+        return [units.parse(item.strip(), "luminosity") for item in text.split(",")]
+    except InputError as error:
+        raise InputError(f"--luminosity {text!r}: {error}; write a list such as 1/ab,5/ab") from None
 
 
 def project(
@@ -113,24 +145,36 @@ def project(
     from storage import cubes
 
     found = open_cube(cube)
+    check_cube(found)
+    place = place_of(found, at) or {found.limits.axis: interesting(found)}
+    found.limits.at(**place)
     projection = found.limits.project(luminosities(luminosity), scenario)
     if output:
         cubes.write(projection, output, overwrite=False)
-    place = point(at) if at else {projection.limits.axis: found.limits.largest_excess().mass}
     median = projection.limits.at(**place).sel(quantile=0.5)
     if json:
         values = {str(name): median[name].to_numpy().tolist() for name in median.data_vars}
-        print_json(
-            {"at": place, "scenario": scenario, "luminosity": luminosities(luminosity), "median": values}
-        )
+        report = {"at": place, "scenario": scenario, "luminosity": median["luminosity"].to_numpy().tolist()}
+        print_json(report | {"median": values, "cube": output or None})
         return
     names = [str(name) for name in median.data_vars]
     rows = [
-        [f"{value.item():g} fb⁻¹", *(show(float(median[name].sel(luminosity=value))) for name in names)]
+        [f"{value.item():g} fb^-1", *(show(float(median[name].sel(luminosity=value))) for name in names)]
         for value in median["luminosity"]
     ]
     title = ", ".join(f"{name} = {value:g}" for name, value in place.items())
-    print_table(f"median expected limits at {title}, {scenario}", ["luminosity", *names], rows)
+    head = [f"{name.removesuffix('_expected')} [{unit(median[name])}]" for name in names]
+    print_table(f"median expected limits at {title}, {scenario}", ["luminosity", *head], rows)
+    if output:
+        typer.echo(f"wrote {output}")
+
+
+def check_cube(cube: Any) -> None:
+    """Refuse a projection where a cube with fits is due."""
+    from scanner.errors import InputError
+
+    if "luminosity" in cube.dims:
+        raise InputError("this cube is a projection already: project the limit cube that it was made from")
 
 
 def plot(
@@ -138,13 +182,14 @@ def plot(
     output: Annotated[Path, typer.Option("-o", "--output", help="A .png, .pdf or .svg file.")],
     variable: Annotated[str, typer.Option(help="coupling, cross_section, yield, or all.")] = "all",
 ) -> None:
-    """Draw the limits of a cube, or the projections of a projection cube."""
+    """Draw the limits of a cube or of a projection."""
     from scanner import plots
 
     found = open_cube(cube)
+    chosen = None if variable == "all" else variable
     if "luminosity" in found.dims:
-        figure = plots.projection_plot(found)
+        figure = plots.projection_plot(found, chosen)
     else:
-        figure = plots.overview_plot(found) if variable == "all" else plots.limit_plot(found, variable)
+        figure = plots.limit_plot(found, chosen) if chosen else plots.overview_plot(found)
     plots.save(figure, output)
     typer.echo(f"wrote {output}")

@@ -45,7 +45,7 @@ def demo(
         f"median expected limits at {report['projection_mass']:g} GeV",
         ["luminosity", "σ×B [fb]", "g′"],
         [
-            [f"{row['luminosity']:g} fb⁻¹", f"{row['cross_section']:.3g}", f"{row['coupling']:.3g}"]
+            [f"{row['luminosity']:g} fb^-1", f"{row['cross_section']:.3g}", f"{row['coupling']:.3g}"]
             for row in report["projection"]
         ],
     )

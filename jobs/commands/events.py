@@ -1,11 +1,15 @@
 """`darkscan generate`, `ingest` and `verify`: event stores."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobs.commands.output import Json, print_json
+from jobs.commands.output import Json, counted, print_json
+from jobs.commands.points import columns_of, number, pairs, points
+
+if TYPE_CHECKING:
+    from scanner.definition import Search
 
 Store = Annotated[str, typer.Argument(help="The event store to write.")]
 Period = Annotated[str, typer.Option(help="Name of the run period; one more period appends.")]
@@ -31,9 +35,8 @@ def generate(
     workers: Annotated[int, typer.Option(help="Worker processes; 0 runs in this process.", min=0)] = 0,
     json: Json = False,
 ) -> None:
-    """Generate the pseudodata of a search, with signals injected, into a store."""
+    """Generate the pseudodata of a search into an event store."""
     from jobs import generate as jobs_generate
-    from jobs.commands.cubes import point
     from jobs.commands.scans import executor
     from scanner import definition, units
 
@@ -45,7 +48,7 @@ def generate(
             store,
             luminosity=target,
             seed=seed,
-            signals=[point(text) for text in inject or []],
+            signals=[signal(found, text) for text in inject or []],
             period=period,
             executor=chosen,
         )
@@ -56,11 +59,18 @@ def generate(
         typer.echo(
             f"{sample['name']}: {sample['generated']:,} events generated, {sample['rows']:,} candidates kept"
         )
-    typer.echo(f"{store}: {report['rows']:,} rows at {report['luminosity']:g} fb⁻¹")
+    typer.echo(f"{store}: {report['rows']:,} rows at {report['luminosity']:g} fb^-1")
+
+
+def signal(search: "Search", text: str) -> dict[str, float]:
+    """Read an injected signal: its mass, its cross section, and whatever else its process takes."""
+    axis = search.scan_axis
+    known = {axis.name: axis.unit, "m": axis.unit, "cross_section": "fb"}
+    return {name: number(name, value, known.get(name, "1")) for name, value in points(text).items()}
 
 
 def ingest(
-    files: Annotated[list[Path], typer.Argument(help="Source files, then the store to write.")],
+    files: Annotated[list[str], typer.Argument(help="Source files, then the store to write.")],
     sample: Annotated[str, typer.Option(help="Name of the sample.")] = "data",
     kind: Annotated[str, typer.Option(help="data, pseudodata, simulation or signal.")] = "data",
     luminosity: Annotated[str, typer.Option(help="Such as 178/fb.")] = "",
@@ -82,36 +92,33 @@ def ingest(
     if len(files) < 2:
         raise InputError("give the source files and then the store: darkscan ingest FILES... STORE")
     report = jobs_ingest.ingest(
-        files[:-1],
-        str(files[-1]),
+        [Path(file) for file in files[:-1]],
+        files[-1],
         sample=sample,
         kind=kind,
         luminosity=units.parse(luminosity, "luminosity") if luminosity else None,
-        columns=pairs(columns.split(",") if columns else []),
-        derive=pairs(derive or []),
-        units_in_file=pairs(unit or []),
+        columns=columns_of(columns),
+        derive=pairs("--derive", derive or [], "pt2=px**2+py**2"),
+        units_in_file=pairs("--unit", unit or [], "mass=MeV"),
         tree=tree or None,
         period=period,
         non_finite=non_finite,
     )
+    for note in report["notes"]:
+        typer.echo(f"note: {note}", err=True)
     if json:
         print_json(report)
         return
-    typer.echo(f"{files[-1]}: {report['rows']:,} rows of {', '.join(report['columns'])}")
+    columns_with_units = (f"{name} [{of}]" if of else name for name, of in report["columns"].items())
+    typer.echo(f"{files[-1]}: {report['rows']:,} rows of {', '.join(columns_with_units)}")
     for column, count in report["non_finite"].items():
-        typer.echo(f"kept {count} values of {column} that are not finite")
-
-
-def pairs(items: list[str]) -> dict[str, str]:
-    """Read `new=old` items; a bare name stands for itself."""
-    split = [item.partition("=") for item in items if item.strip()]
-    return {name.strip(): (value.strip() if equals else name.strip()) for name, equals, value in split}
+        typer.echo(f"kept {count:,} values of {column} that are not finite")
 
 
 def verify(
     place: Annotated[str, typer.Argument(help="An event store or a limit cube.")], json: Json = False
 ) -> None:
-    """Check every byte of a store or a cube, and name what is damaged."""
+    """Check every byte of a store or a cube; name what is damaged."""
     from storage.check import verify as check
 
     problems: list[Any] = [str(problem) for problem in check(place)]
@@ -120,6 +127,6 @@ def verify(
     else:
         for problem in problems:
             typer.echo(problem)
-        typer.echo(f"{place}: {'sound' if not problems else f'{len(problems)} problems'}")
+        typer.echo(f"{place}: {counted(len(problems), 'problem') if problems else 'sound'}")
     if problems:
         raise typer.Exit(2)

@@ -49,3 +49,8 @@ def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]
     if not console.is_terminal:
         console = Console(width=WIDE)
     console.print(table)
+
+
+def counted(number: int, word: str) -> str:
+    """Write a number with its noun."""
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"

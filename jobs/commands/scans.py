@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobs.commands.output import Json, print_json, print_table
+from jobs.commands.output import Json, counted, print_json, print_table
 
 if TYPE_CHECKING:
     from jobs.executors import Executor
@@ -39,7 +39,7 @@ def plan(
     windows_a_block: WindowsABlock = 256,
     json: Json = False,
 ) -> None:
-    """Show blocks, memory and time of a scan without running it."""
+    """Show blocks, memory and time of a scan."""
     from jobs import scan as jobs_scan
     from scanner import definition
     from storage.events import EventStore
@@ -52,10 +52,10 @@ def plan(
         print_json({"scan_identity": made.scan_identity, "method": made.method, **asdict(cost)})
         return
     rows = [
-        ["rows", f"{cost.rows:,}", f"{cost.pass_blocks} blocks"],
-        ["windows", f"{cost.windows:,}", f"{cost.fit_blocks} blocks"],
+        ["rows", f"{cost.rows:,}", counted(cost.pass_blocks, "block")],
+        ["windows", f"{cost.windows:,}", counted(cost.fit_blocks, "block")],
         ["memory a worker", f"{cost.memory / 1e6:.0f} MB", ""],
-        ["time", f"{cost.seconds:.1f} s", f"{max(1, workers)} workers, without start-up"],
+        ["time", f"{cost.seconds:.1f} s", f"{counted(max(1, workers), 'worker')}, without start-up"],
     ]
     print_table(f"plan of {found.name}, {made.scan_identity[:12]}", ["", "amount", ""], rows)
 
@@ -112,13 +112,15 @@ def describe(cube: Any) -> dict[str, Any]:
         values = cube[name].to_numpy()
         found = {word: int((values == code).sum()) for code, word in cube.limits.flags(name).items()}
         report[name] = {word: count for word, count in found.items() if count}
-    excess = cube.limits.largest_excess()
-    report["largest_excess"] = asdict(excess)
+    found_any = bool(cube["z_local"].notnull().any())
+    report["largest_excess"] = asdict(cube.limits.largest_excess()) if found_any else None
     return report
 
 
 def show(value: Any) -> str:
     """Write one value of a report on a line."""
+    if value is None:
+        return "no window has a significance"
     if isinstance(value, dict):
         return ", ".join(f"{key} {show(item)}" for key, item in value.items())
     return f"{value:.4g}" if isinstance(value, float) else str(value)
@@ -135,6 +137,6 @@ def status(
         print_json(asdict(found))
     else:
         state = "complete" if found.complete else "incomplete: --resume goes on"
-        typer.echo(f"{found.done} of {found.blocks} blocks done, {found.damaged} damaged, {state}")
+        typer.echo(f"{found.done:,} of {found.blocks:,} blocks done, {found.damaged:,} damaged, {state}")
     if not found.complete:
         raise typer.Exit(3)

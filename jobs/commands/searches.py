@@ -59,7 +59,7 @@ def show(name: Annotated[str, typer.Argument(help="A built-in search.")]) -> Non
 def validate(
     file: Annotated[str, typer.Argument(help="A definition file or a built-in name.")], json: Json = False
 ) -> None:
-    """Check a definition: its keys, units, expressions, and whether the engine can run it."""
+    """Check a definition: keys, units, expressions, and if it runs."""
     from scanner import definition, engine
 
     search = definition.load(file)
@@ -79,7 +79,10 @@ def new(file: Annotated[Path, typer.Argument(help="The file to write.")]) -> Non
 
     if file.exists():
         raise InputError(f"{file} is there already: choose another name")
-    file.write_text(definition.template(), encoding="utf-8")
+    try:
+        file.write_text(definition.template(), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{file} cannot be written ({error.strerror}): choose another place") from None
     typer.echo(f"wrote {file}: edit it, then `darkscan searches validate {file}`")
 
 

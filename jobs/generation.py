@@ -1,0 +1,163 @@
+"""What a generation consists of: the samples of a search, with their produced events."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from scanner import simulation
+from scanner.definition import Search
+from scanner.errors import InputError
+from scanner.simulation.sampling import generator
+
+EVENTS_A_CHUNK = 1 << 18
+MOST_EVENTS = 10_000_000_000
+
+
+@dataclass(frozen=True)
+class Source:
+    """One sample to generate: its process, parameters and produced events."""
+
+    name: str
+    process: str
+    parameters: dict[str, float]
+    cross_section: float
+    events: int
+
+    @property
+    def chunks(self) -> int:
+        """Count the chunks."""
+        return -(-self.events // EVENTS_A_CHUNK)
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What is generated into a store: everything that its content depends on."""
+
+    search: str
+    store: str
+    sqrt_s: float
+    luminosity: float
+    seed: int
+    period: str
+    first_shard: int
+    sources: tuple[Source, ...]
+
+    def chunk_keys(self) -> tuple[str, ...]:
+        """List the chunks, one shard each, in order."""
+        return tuple(
+            f"{s:03d}-{c:06d}" for s, source in enumerate(self.sources) for c in range(source.chunks)
+        )
+
+    def to_json(self) -> bytes:
+        """Write it down."""
+        return json.dumps(asdict(self), sort_keys=True).encode()
+
+    @classmethod
+    def from_json(cls, text: bytes) -> "Generation":
+        """Read it back.
+
+        Raises
+        ------
+        InputError
+            If the text is damaged or of another version.
+        """
+        try:
+            facts = json.loads(text)
+            sources = tuple(Source(**source) for source in facts.pop("sources"))
+            return cls(sources=sources, **facts)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InputError(
+                f"the plan of an interrupted generation cannot be read ({error}): remove the store and the "
+                "folder .run beside it, then start anew"
+            ) from error
+
+
+def plan_generation(
+    search: Search,
+    store: str,
+    luminosity: float,
+    seed: int,
+    signals: Sequence[Mapping[str, float]],
+    period: str,
+    first_shard: int,
+) -> Generation:
+    """Draw how many events each background and each signal of a search has at a luminosity [fb⁻¹].
+
+    Raises
+    ------
+    InputError
+        If the search names no processes, a signal is incomplete, or the events are absurdly many.
+    """
+    backgrounds = [
+        _source(search, process.process, dict(process.parameters), luminosity, (seed, period))
+        for process in search.simulation
+        if process.role == "background"
+    ]
+    if not backgrounds:
+        raise InputError(
+            f"search {search.name!r} names no processes under 'simulation': there is nothing to generate"
+        )
+    injected = [
+        _signal(search, number, signal, luminosity, (seed, period)) for number, signal in enumerate(signals)
+    ]
+    sources = (*backgrounds, *injected)
+    return Generation(search.digest, store, search.sqrt_s, luminosity, seed, period, first_shard, sources)
+
+
+def _source(
+    search: Search,
+    process: str,
+    parameters: dict[str, float],
+    luminosity: float,
+    origin: tuple[int, str],
+    name: str = "",
+) -> Source:
+    mean = simulation.expected_events(
+        process, sqrt_s=search.sqrt_s, luminosity=luminosity, parameters=parameters
+    )
+    if mean > MOST_EVENTS:
+        raise InputError(
+            f"{process} at {luminosity:g} fb^-1 has {mean:.3g} events, more than {MOST_EVENTS:.0e}: lower it"
+        )
+    seed, period = origin
+    key = (seed, *key_numbers(name, period), TOTAL)
+    events = int(generator(process, key).poisson(mean))
+    return Source(name or process, process, parameters, mean / luminosity, events)
+
+
+TOTAL = (1 << 32) - 1
+"""Last number of the random key of a sample's total; chunks count from 0."""
+
+
+def key_numbers(name: str, period: str) -> tuple[int, ...]:
+    """Turn name and period of a sample into a number for random keys.
+
+    Two signals of one process, and two periods of one seed, are independent.
+    """
+    text = f"{name}/{period}" if period else name
+    return (int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big"),) if text else ()
+
+
+def _signal(
+    search: Search, number: int, signal: Mapping[str, float], luminosity: float, origin: tuple[int, str]
+) -> Source:
+    processes = [process for process in search.simulation if process.role == "signal"]
+    if not processes:
+        raise InputError(f"search {search.name!r} names no signal process under 'simulation'")
+    axis = search.scan_axis
+    masses = [value for key, value in signal.items() if key in (axis.name, "m")]
+    rest = {key: value for key, value in signal.items() if key not in (axis.name, "m")}
+    if len(masses) != 1 or len({"cross_section", "coupling"} & set(rest)) != 1:
+        raise InputError(
+            f"a signal needs {axis.name} and one of cross_section and coupling: "
+            f"write --inject {axis.name}=3,cross_section=5fb"
+        )
+    (mass,) = masses
+    if not axis.low <= mass <= axis.high:
+        raise InputError(
+            f"{axis.name} = {mass:g} is outside of the search, which covers {axis.low:g} to {axis.high:g} GeV"
+        )
+    parameters = dict(processes[0].parameters) | {"mass": mass} | rest
+    name = f"signal_{number}" if number else "signal"
+    return _source(search, processes[0].process, parameters, luminosity, origin, name)

@@ -7,8 +7,8 @@ the conditions at the minimum are
 
 so that λ = n/ν in an occupied bin and λ is the pull of the constraint in an empty one. It is the
 problem of weighted centres of linear programming: all but the products are linear. The products
-follow targets max(n, τ) while τ falls to 1e-12 (Wright, Primal-Dual Interior-Point Methods, ch. 5-6);
-Σ τ over the empty bins bounds the distance from the minimal NLL.
+follow targets max(n, τ) while τ falls to 1e-12 or to what rounding of ν allows (Wright, Primal-Dual
+Interior-Point Methods, ch. 5-6); Σ τ over the empty bins bounds the distance from the minimal NLL.
 """
 
 import math
@@ -29,8 +29,10 @@ from scanner.kernels.workspace import (
 )
 
 ITERATIONS = 80
-TARGET = 1e-12
-"""Last target for the product of expectation and multiplier in an empty bin."""
+LAST_TARGET = 1e-14
+"""Last target for the product of ν and λ in an empty bin, over the largest count or 100."""
+SETTLED = 1e-9
+"""Relative miss of λν = n that is none."""
 FRACTION = 0.995
 """Part of the way to the boundary that a step may go."""
 PIVOT_ZERO = 1e-40
@@ -48,35 +50,36 @@ def minimise_on_boundary(
     converged : bool
     edm : Σ |λν − n|, which bounds the distance from the minimal NLL
     """
-    target = _start(templates, bins, coefficients)
+    target, last_target = _start(templates, bins, coefficients)
     for _ in range(ITERATIONS):
         _solve(templates, bins, coefficients, matrix, free, target)
         length = _advance(templates, bins, coefficients, target)
         if not length > 0.0:
             break
-        residual, gap = _residual(bins, target)
-        if target == TARGET and residual < 1e-9:
+        residual, settled, gap = _residual(bins, target)
+        if settled and target == last_target and length > 0.9:
             return True, gap
         if length > 0.9:
-            target = max(TARGET, target * (0.02 if residual < 1.0 else 0.1))
+            target = max(last_target, target * (0.02 if residual < 1.0 else 0.1))
         elif length > 0.5:
-            target = max(TARGET, target * 0.3)
+            target = max(last_target, target * 0.3)
     return False, math.inf
 
 
 @jit
-def _start(templates: Floats, bins: Floats, coefficients: Floats) -> float:
-    """Set λ = 1, which balances every term, and ν at least the mean count; return the first target."""
-    total = 0.0
+def _start(templates: Floats, bins: Floats, coefficients: Floats) -> tuple[float, float]:
+    """Set λ = 1, which balances every term, and ν at least the mean; return first and last target."""
+    total = largest = 0.0
     for b in range(bins.shape[1]):
         total += bins[DATA, b]
+        largest = max(largest, bins[DATA, b])
     mean = max(total / bins.shape[1], 1e-6)
     combine(templates, coefficients, THETA, bins, EXPECTED)
     for b in range(bins.shape[1]):
         bins[MULTIPLIER, b] = 1.0
         bins[EXPECTED, b] = max(bins[EXPECTED, b], mean)
     coefficients[STEP] = 0.0
-    return float(0.1 * mean)
+    return float(0.1 * mean), LAST_TARGET * max(largest, 100.0)
 
 
 @jit
@@ -126,12 +129,18 @@ def _lengths(bins: Floats, target: float) -> tuple[float, float]:
 
 
 @jit
-def _residual(bins: Floats, target: float) -> tuple[float, float]:
-    """Return the largest relative miss of the targets, and Σ |λν − n|."""
+def _residual(bins: Floats, target: float) -> tuple[float, bool, float]:
+    """Return the largest relative miss of the targets, whether it is settled, and Σ |λν − n|.
+
+    An empty bin is settled within ten times its target: rounding of ν moves it about.
+    """
     largest = gap = 0.0
+    loose = 0
     for b in range(bins.shape[1]):
         product = bins[MULTIPLIER, b] * bins[EXPECTED, b]
         aim = max(bins[DATA, b], target)
-        largest = max(largest, abs(product - aim) / aim)
+        miss = abs(product - aim) / aim
+        largest = max(largest, miss)
+        loose += miss > (SETTLED if bins[DATA, b] > target else 10.0)
         gap += abs(product - bins[DATA, b])
-    return largest, gap
+    return largest, loose == 0, gap

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from numpy.polynomial import chebyshev
-from scipy.optimize import brentq, minimize
+from scipy.optimize import brentq, linprog, minimize
 from scipy.stats import norm
 
 from scanner.constants import QUANTILES
@@ -102,6 +102,33 @@ def test_one_event_in_the_window():
         assert 2.0 * result.nll[w] == pytest.approx(value, abs=1e-9)
         assert result.yields[w] == pytest.approx(signal_yield, abs=1e-4)
     assert np.all(result.status == BOUNDARY)
+
+
+@pytest.mark.parametrize("events", [6.0, 1e3, 1e5, 1e7])
+@pytest.mark.parametrize("terms", [1, 3, 5])
+@pytest.mark.parametrize("place", [1, BINS // 2, BINS - 4])
+def test_all_events_in_few_bins(events, terms, place):
+    sparse = problem(1e-6, terms, windows=2)
+    sparse.counts[:] = 0.0
+    sparse.counts[0, place] = events
+    sparse.counts[1, place - 1 : place + 2] = (1.0, events, 3.0)
+    result = fit(sparse, second_opinion=False)
+    assert np.all(result.status == BOUNDARY)
+    for w in range(2):
+        templates = np.vstack([sparse.background[w], sparse.signal[w]])
+        expected = np.append(result.background[w], result.yields[w]) @ templates
+        assert expected.min() > -1e-12 * max(events, 100.0)
+        assert certified_gap(sparse.counts[w], templates, expected) < 1e-7 * max(1.0, 1e-4 * events)
+
+
+def certified_gap(counts, templates, expected):
+    """Return a bound of the NLL above its minimum: by convexity, the linear programme's largest fall."""
+    slope = np.where(counts > 0.0, 1.0 - counts / np.maximum(expected, 1e-300), 1.0)
+    scale = 1.0 / np.abs(templates).max(axis=1)
+    rows = (templates * scale[:, None]).T
+    box = 2.0 * np.abs(np.linalg.lstsq(rows, expected, rcond=None)[0]).max()
+    found = linprog(rows.T @ slope, A_ub=-rows, b_ub=np.zeros(BINS), bounds=[(-box, box)] * len(scale))
+    return slope @ expected - found.fun
 
 
 def test_error_at_the_boundary_is_where_the_profile_rises_by_one():

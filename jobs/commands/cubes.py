@@ -39,7 +39,9 @@ def query(
     from scanner.errors import InputError
 
     found = open_cube(cube)
-    place = place_of(found, at) or {found.limits.axis: interesting(found)}
+    place = place_of(found, at)
+    if found.limits.axis not in place:
+        place[found.limits.axis] = interesting(found)
     if configuration:
         place["configuration"] = configuration
     selected = found.limits.at(**place)
@@ -109,10 +111,14 @@ def show(value: Any) -> str:
 
 def numbers(array: Any, flags: dict[int, str]) -> str:
     """Write the numbers of a variable, flags by their meaning; a line a row of a matrix."""
-    matrix = array.to_numpy()
-    rows = matrix if matrix.ndim > 1 else [matrix]
+    if array.ndim < 2:
+        return "  ".join(flags.get(value) or show(value) for value in array.to_numpy().ravel().tolist())
+    along = array.dims[0]
+    places = array[along].values.tolist() if along in array.coords else range(array.sizes[along])
+    of = str(array[along].attrs.get("units", "")) if along in array.coords else ""
     return "\n".join(
-        "  ".join(flags.get(value) or show(value) for value in row.ravel().tolist()) for row in rows
+        f"{show(place)} {of}".rstrip() + f": {numbers(array.isel({along: index}), flags)}"
+        for index, place in enumerate(places)
     )
 
 
@@ -147,7 +153,7 @@ def project(
     found = open_cube(cube)
     check_cube(found)
     place = place_of(found, at) or {found.limits.axis: interesting(found)}
-    found.limits.at(**place)
+    found.limits.at(**place)  # a point outside is better found before the work
     projection = found.limits.project(luminosities(luminosity), scenario)
     if output:
         cubes.write(projection, output, overwrite=False)

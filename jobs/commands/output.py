@@ -45,9 +45,10 @@ def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]
         table.add_column(name, justify="right" if number and numbers else "left", overflow="fold")
     for row in body:
         table.add_row(*row)
-    console = Console()
+    # Texts are no markup: a unit in brackets, or a user's name, is printed as it stands.
+    console = Console(markup=False, highlight=False)
     if not console.is_terminal:
-        console = Console(width=WIDE)
+        console = Console(markup=False, highlight=False, width=WIDE)
     console.print(table)
 
 

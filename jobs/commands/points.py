@@ -81,5 +81,7 @@ def columns_of(text: str) -> dict[str, str]:
         If an item is empty, or a new name stands twice.
     """
     items = [item.strip() for item in text.split(",")] if text else []
+    if not all(items):
+        raise InputError(f"--columns {text!r} has an empty item: write a list such as mass=M,px")
     named = [item if "=" in item else f"{item}={item}" for item in items]
     return pairs("--columns", named, "mass=M,px")

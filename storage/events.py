@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Self
 
 import numpy as np
@@ -189,16 +190,30 @@ class EventStore:
         """
         check_samples([*self.samples, sample])
         converter = Converter(self.columns, non_finite)
-        shards = [
-            write_next(self.location, self.manifest, columns)
-            for columns in by_shard(batches, converter, self.manifest.layout.shard_rows)
-        ]
+        regrouped = by_shard(batches, converter, self.manifest.layout.shard_rows)
+        shards: list[Shard] = []
+        try:
+            shards.extend(write_next(self.location, self.manifest, columns) for columns in regrouped)
+            if shards or allow_empty:
+                self.commit([sample], shards)
+        except BaseException:
+            self._discard(shards)
+            raise
         if not shards and not allow_empty:
             raise StorageError(
                 f"sample {sample.label}: zero rows; check file and selection, or allow an empty one"
             )
-        self.commit([sample], shards)
         return self.shards[len(self.shards) - len(shards) :]
+
+    def _discard(self, shards: Iterable[Shard]) -> None:
+        """Give back the space of shards that this writer made and could not commit."""
+        with suppress(StorageError):
+            self.reload()
+            lost = [shard for shard in shards if shard.index not in self._by_index]
+            for name in (object_name(column, shard.index) for shard in lost for column in shard.columns):
+                self.location.remove(name)
+            if lost:
+                self.rebuild_metadata()  # which the commit may have announced them in
 
     def write_shard(
         self,

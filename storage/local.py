@@ -31,6 +31,8 @@ def explain(error: OSError, path: Path | str) -> StorageError:
         return StorageError(
             f"{path}: no permission ({error.strerror}); choose another place or change its mode"
         )
+    if error.errno == errno.ENOTDIR:
+        return StorageError(f"{path}: a file stands where a folder is due; choose another path")
     if error.errno == errno.ENOENT:
         return StorageError(f"{path}: does not exist; check the path")
     return StorageError(f"{path}: {error.strerror or error}")

@@ -1,6 +1,7 @@
 """Columns -> shard objects -> a manifest that names them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -61,14 +62,24 @@ def write_objects(
     if not 0 < rows <= manifest.layout.shard_rows:
         raise StorageError(f"shard {index}: {rows} rows, allowed are 1 to {manifest.layout.shard_rows}")
     records = {}
-    for name, values in columns.items():
-        encoded = encode(values, manifest.layout)
-        key = object_name(name, index)
-        if not location.create(key, encoded) and claim:
-            raise ConflictError(f"{location.describe(key)}: another writer has it")
-        records[name] = record(values, len(encoded))
+    try:
+        for name, values in columns.items():
+            encoded = encode(values, manifest.layout)
+            key = object_name(name, index)
+            _create(location, key, encoded, claim=claim)
+            records[name] = record(values, len(encoded))
+    except BaseException:
+        for name in records if claim else ():
+            with suppress(StorageError):
+                location.remove(object_name(name, index))
+        raise
     dtypes = {name: values.dtype.name for name, values in columns.items()}
     return Shard(index, sample, rows, dtypes, records)
+
+
+def _create(location: Location, key: str, encoded: bytes, *, claim: bool) -> None:
+    if not location.create(key, encoded) and claim:
+        raise ConflictError(f"{location.describe(key)}: another writer has it")
 
 
 def write_next(location: Location, manifest: Manifest, columns: Mapping[str, np.ndarray]) -> Shard:

@@ -6,8 +6,11 @@ from typing import Any, TypeVar, cast
 
 import llvmlite.binding
 import numba
+from numba.core import config
 from numba.core.cpu import CPUTargetOptions
 from numba.core.options import TargetOptions
+
+from scanner.kernels.cache import private_directory
 
 Kernel = TypeVar("Kernel", bound=Callable[..., object])
 
@@ -20,8 +23,7 @@ CPUTargetOptions.noalias = TargetOptions.Mapping("noalias")  # type: ignore[no-u
 
 def jit(function: Kernel) -> Kernel:
     """Compile a kernel with the options that every kernel shares."""
-    compile_kernel = numba.njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
-    return cast("Kernel", compile_kernel(function))
+    return _compiled(function, {"nogil": True, "fastmath": FASTMATH, "error_model": "numpy"})
 
 
 def exact(function: Kernel, cache: bool = True) -> Kernel:
@@ -30,8 +32,18 @@ def exact(function: Kernel, cache: bool = True) -> Kernel:
     No argument may overlap an array that the kernel writes. With many columns the vectoriser cannot
     test that at run time and gives up, so it is promised here.
     """
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "noalias": True}
-    return cast("Kernel", numba.njit(cache=cache, **options)(function))
+    return _compiled(function, {"nogil": True, "error_model": "numpy", "noalias": True}, cache)
+
+
+def _compiled(function: Kernel, options: dict[str, Any], cache: bool = True) -> Kernel:
+    """Decorate a kernel; what is compiled of it is kept in the directory of this version of the kernels."""
+    folder = private_directory() if cache else None
+    before = config.CACHE_DIR  # type: ignore[attr-defined]  # numba sets its settings when it is imported
+    config.CACHE_DIR = str(folder or "")  # type: ignore[attr-defined]
+    try:
+        return cast("Kernel", numba.njit(cache=folder is not None, **options)(function))
+    finally:
+        config.CACHE_DIR = before  # type: ignore[attr-defined]
 
 
 def instruction_set() -> str:

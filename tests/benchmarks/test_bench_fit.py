@@ -11,7 +11,6 @@ Python and its numerical second derivatives; numpy's the passes over arrays that
 """
 
 from functools import cache, partial
-from timeit import repeat
 
 import numpy as np
 import pyhf
@@ -215,12 +214,3 @@ def test_sparse_limit(race, rate, method):
     run = partial(METHODS[method], problem(rate), LEVEL)
     who = "darkscan" if method == "auto" else method
     race(f"limit with bands: {rate} events a bin", who, run, items=WINDOWS, unit="window", bound=bound)
-
-
-@pytest.mark.parametrize(
-    ("work", "goal"), [(fit, 3e-6), (LIMITS["darkscan"][0], 20e-6)], ids=["fit", "limit"]
-)
-def test_goals(work, goal):
-    batch = problem(500.0)
-    work(batch)
-    assert min(repeat(partial(work, batch), number=1, repeat=30)) / WINDOWS < goal

@@ -1,12 +1,14 @@
 """Channels: what cuts depend on, what is needed, what is refused, and what may be skipped."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from scanner.channel import ChannelPlan, WindowTable
 from scanner.errors import InputError
 from scanner.histogram import Histogram
-from scanner.kernels import generated
+from scanner.kernels import cache, generated
 from scanner.selection import Selection
 
 EDGES = np.linspace(0.0, 10.0, 101)
@@ -252,33 +254,54 @@ def test_extremes_that_are_missing_or_nan_skip_nothing():
     assert selection.skip(10, {"pt": np.nan}, {"pt": np.nan}) is None
 
 
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    return tmp_path
+
+
 @pytest.mark.parametrize("variable", ["NUMBA_CACHE_DIR", "XDG_CACHE_HOME"])
-def test_generated_code_is_kept_where_the_user_says(variable, tmp_path, monkeypatch):
+def test_compiled_code_is_kept_where_the_user_says(variable, tmp_path, monkeypatch):
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
     monkeypatch.setenv(variable, str(tmp_path))
-    assert tmp_path in generated.directory().parents
+    assert tmp_path in cache.directory().parents
 
 
-def test_a_generated_source_is_private_and_restored_when_changed(tmp_path):
-    folder = tmp_path / "mine" / "kernels"
-    path = generated.keep(folder, "a.py", "x = 1\n")
+def test_other_kernel_sources_have_another_directory(place, monkeypatch):
+    before = cache.directory()
+    (place / "kernels").mkdir()
+    for path in Path(cache.__file__).parent.glob("*.py"):
+        (place / "kernels" / path.name).write_bytes(path.read_bytes())
+    with (place / "kernels" / "newton.py").open("a") as file:
+        file.write("# changed\n")
+    monkeypatch.setattr(cache, "__file__", str(place / "kernels" / "cache.py"))
+    cache.sources_digest.cache_clear()
+    try:
+        assert cache.directory() != before
+    finally:
+        cache.sources_digest.cache_clear()
+
+
+def test_a_generated_source_is_private_and_restored_when_changed(place):
+    path = generated.keep("a.py", "x = 1\n")
     assert path is not None
-    assert folder.stat().st_mode & 0o777 == 0o700
+    assert path.parent.stat().st_mode & 0o777 == 0o700
     assert path.stat().st_mode & 0o077 == 0
     path.write_text("x = 2\n")
-    assert generated.keep(folder, "a.py", "x = 1\n") == path
+    assert generated.keep("a.py", "x = 1\n") == path
     assert path.read_text() == "x = 1\n"
-    assert [p.name for p in folder.iterdir()] == ["a.py"]
+    assert [p.name for p in path.parent.iterdir()] == ["a.py"]
 
 
-def test_a_directory_that_others_may_write_is_not_used(tmp_path):
-    folder = tmp_path / "mine" / "kernels"
+def test_a_directory_that_others_may_write_is_not_used(place):
+    folder = cache.directory()
     folder.mkdir(parents=True)
     folder.chmod(0o777)
-    assert generated.keep(folder, "a.py", "x = 1\n") is None
-    (tmp_path / "target").mkdir(mode=0o700)
-    (tmp_path / "mine" / "link").symlink_to(tmp_path / "target")
-    assert generated.keep(tmp_path / "mine" / "link", "a.py", "x = 1\n") is None
+    assert generated.keep("a.py", "x = 1\n") is None
+    folder.rmdir()
+    (place / "target").mkdir(mode=0o700)
+    folder.symlink_to(place / "target")
+    assert generated.keep("a.py", "x = 1\n") is None
 
 
 def test_without_a_place_to_keep_code_the_pass_still_runs(tmp_path, monkeypatch):

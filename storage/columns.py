@@ -125,7 +125,8 @@ def convert(values: np.ndarray, dtype: str, policy: str, where: str, first_row: 
     with np.errstate(over="ignore", invalid="ignore"):
         stored = np.ascontiguousarray(values, dtype=np.dtype(dtype).newbyteorder("<"))
     if values.dtype.kind == "f" and policy == "stop":
-        _refuse(~np.isfinite(values), values, where, first_row, "is not finite; correct it or keep such rows")
+        remedy = "is not finite; correct it, or keep and count such values (--non-finite keep)"
+        _refuse(~np.isfinite(values), values, where, first_row, remedy)
     if stored.dtype.kind == "f":
         lost = np.isinf(stored) & np.isfinite(values)
         _refuse(lost, values, where, first_row, f"does not fit {dtype}; ask for float64")

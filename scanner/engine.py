@@ -54,6 +54,7 @@ def _grid(search: Search, region: Any) -> WindowGrid:
         bins=search.window.bins,
         step=axis.step,
         values=values,
+        reach=region.reach,
     )
 
 

@@ -115,14 +115,14 @@ def build(
     bins: int,
     step: float | None = None,
     values: Floats | None = None,
+    reach: tuple[float, float] | None = None,
 ) -> WindowGrid:
     """Lay out the windows of one region.
 
     Parameters
     ----------
     low, high : float
-        Ends of the region [GeV]; a window that would reach beyond an end is shifted inwards, and one
-        wider than the region takes all of it.
+        Ends of the region [GeV].
     resolution, peak, half_width : callables of mass [GeV]
         σ(m) [GeV]; the observable at which a signal of mass m peaks; the half width in resolutions.
     bins : int
@@ -131,44 +131,51 @@ def build(
         Distance of neighbouring masses in resolutions; shrunk so that both ends are on the grid.
     values : (W,) float, optional
         Explicit masses [GeV] instead of steps.
+    reach : (float, float), optional
+        Ends of the spectrum [GeV], the region's own by default; a window that would reach beyond an
+        end is shifted inwards, and one that is wider takes all of it.
 
     Raises
     ------
     InputError
         If the region is empty, the observable does not rise with the mass, or the grid is absurdly large.
     """
-    table_mass, table_t = resolution_coordinate(low, high, resolution)
-    length = float(table_t[-1])
+    table_mass, table_t = resolution_coordinate(*(reach or (low, high)), resolution)
+    start, stop = (float(t) for t in np.interp([low, high], table_mass, table_t))
     requested = 0.5 if step is None else step
-    steps = max(1, int(np.ceil(length / requested - 1e-9)))
+    steps = max(1, int(np.ceil((stop - start) / requested - 1e-9)))
     if steps > MOST_FINE_BINS:
         raise InputError(
             f"region {region!r} wants {steps} steps: check the resolution's unit, or take larger steps"
         )
-    mass = np.interp(np.linspace(0.0, length, steps + 1), table_t, table_mass) if values is None else values
+    mass = np.interp(np.linspace(start, stop, steps + 1), table_t, table_mass) if values is None else values
     half = np.broadcast_to(np.asarray(half_width(mass), dtype=np.float64), mass.shape)
     division = fine_division(requested, 2.0 * half / bins)
-    fine_bins = steps * division
+    fine = (stop - start) / (steps * division)
+    below, above = int(start / fine), int((table_t[-1] - stop) / fine)
+    fine_bins = below + steps * division + above
     if fine_bins > MOST_FINE_BINS:
         raise InputError(
             f"region {region!r} wants {fine_bins} fine bins, more than {MOST_FINE_BINS}: "
             "check the resolution's unit, or take larger steps"
         )
-    fine = length / fine_bins
     stride = np.maximum(1, np.rint(2.0 * half / bins / (requested / division))).astype(np.int64)
     kept = int(min(bins, fine_bins // int(stride.max())))
     if kept < 1:
         raise InputError(
             f"region {region!r} is narrower than one bin of its windows: use more bins or a wider range"
         )
-    edges_mass = np.interp(np.arange(fine_bins + 1) * fine, table_t, table_mass)
-    edges_mass[0], edges_mass[-1] = low, high
-    centre = np.interp(mass, table_mass, table_t) / fine
+    origin = start - below * fine
+    edges_mass = np.interp(origin + np.arange(fine_bins + 1) * fine, table_t, table_mass)
+    edges_mass[below], edges_mass[fine_bins - above] = low, high
+    centre = (np.interp(mass, table_mass, table_t) - origin) / fine
     room = fine_bins - kept * stride
     room[room < stride] = 0  # a window that takes the whole region is the same for every mass
     first = np.clip(np.rint(centre - 0.5 * kept * stride), 0, room).astype(np.int64)
     edges = np.asarray(peak(edges_mass), dtype=np.float64)
     _check_rising(region, edges, edges_mass)
+    if values is None:
+        mass[0], mass[-1] = low, high  # to the bit
     sigma = np.broadcast_to(np.asarray(resolution(mass), dtype=np.float64), mass.shape).copy()
     return WindowGrid(
         region, np.asarray(mass, dtype=np.float64), sigma, edges_mass, edges, first, stride, kept

@@ -130,15 +130,20 @@ def _axis_values(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Region(Strict):
-    """A stretch of the mass axis that is searched in its own observable."""
+    """A stretch of the mass axis that is searched in its own observable.
 
-    written = ("mass",)
-    unwritten = ("low", "high")
+    Windows end where the region does, unless a wider `reach: [low, high]` is stated.
+    """
+
+    written = ("mass", "reach")
+    unwritten = ("low", "high", "reach_low", "reach_high")
 
     name: Name = ""
     title: Title = ""
     low: float
     high: float
+    reach_low: float | None = None
+    reach_high: float | None = None
     observables: Expressions = Field(alias="observable", default=())
     peak: Expression = Field(default="m", description="where in the observable a signal of mass m peaks")
 
@@ -151,7 +156,21 @@ class Region(Strict):
             raise InputError("a region needs its 'mass: [low, high]'")
         with at_part("mass"):
             (low, high), _ = _ends(data["mass"], "energy")
-        return {key: item for key, item in data.items() if key != "mass"} | {"low": low, "high": high}
+        rest = {key: item for key, item in data.items() if key not in {"mass", "reach"}}
+        if "reach" in data:
+            with at_part("reach"):
+                (rest["reach_low"], rest["reach_high"]), _ = _ends(data["reach"], "energy")
+                if rest["reach_low"] > low or rest["reach_high"] < high:
+                    raise InputError(f"the reach must contain the masses, {low:g} to {high:g} GeV")
+        return rest | {"low": low, "high": high}
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """Ends of the spectrum that windows may use, as masses [GeV]; those of the region by default."""
+        return (
+            self.low if self.reach_low is None else self.reach_low,
+            self.high if self.reach_high is None else self.reach_high,
+        )
 
     @property
     def observable(self) -> str:

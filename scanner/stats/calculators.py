@@ -62,6 +62,8 @@ CALCULATORS: dict[str, Callable[[CountingData, float], CountingResult]] = {
     "fc": feldman_cousins,
 }
 """Methods of `darkscan limit`."""
+LARGEST = {"cls": 1e9, "asymptotic": 1e9, "bayesian": 1e9, "fc": 500.0}
+"""Most events of each method: beyond them sums take minutes, or lose their digits."""
 
 
 def calculate(
@@ -85,4 +87,11 @@ def calculate(
     if not 0.5 < confidence_level < 1.0:
         raise InputError(f"confidence level {confidence_level}: give one between 0.5 and 1, such as 0.9")
     data = CountingData(observed, background, background_error, off, tau)
+    events = max(float(observed), background or 0.0 if off is None else off / (tau or 1.0))
+    if events > LARGEST[method]:
+        others = [name for name, most in LARGEST.items() if events <= most]
+        raise InputError(
+            f"{events:.4g} events are too many for the method {method}, which takes {LARGEST[method]:g}: "
+            + (f"take {' or '.join(others)}" if others else "a Gaussian approximation is exact enough")
+        )
     return CALCULATORS[method](data, confidence_level)

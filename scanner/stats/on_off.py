@@ -10,6 +10,9 @@ from scipy.optimize import brentq
 from scanner.kernels.cls import log_cls
 from scanner.stats.asymptotic import gaussian_limits
 
+SERIES = 0.01
+"""Relative excess below which a deviance comes from its series, since its terms cancel."""
+
 
 def profiled_background(s: float, n: float, m: float, tau: float) -> float:
     """Return b̂(s), the background that maximises the likelihood at signal `s`.
@@ -28,15 +31,24 @@ def profiled_background(s: float, n: float, m: float, tau: float) -> float:
 def minus_two_log_likelihood(s: float, n: float, m: float, tau: float) -> float:
     """Return −2 ln L(s, b̂(s)) above the saturated model."""
     b = profiled_background(s, n, m, tau)
-    total = poisson_deviance(n, s + b)
-    return total if math.isinf(tau) else total + poisson_deviance(m, tau * b)
+    total = poisson_deviance(n, s + b - n)
+    if math.isinf(tau):
+        return total
+    # At b̂ the derivative vanishes, so that τb̂ − m = b̂ (n−s−b̂)/(s+b̂), without the cancellation of large τ.
+    excess = b * (n - s - b) / (s + b) if s + b > 0.0 else -m
+    return total + poisson_deviance(m, excess)
 
 
-def poisson_deviance(n: float, expected: float) -> float:
-    """Return 2[ν − n + n ln(n/ν)], with its limit 2ν for n = 0."""
+def poisson_deviance(n: float, excess: float) -> float:
+    """Return 2[ν − n + n ln(n/ν)] for ν = n + `excess`, with its limit 2ν for n = 0."""
     if n == 0.0:
-        return 2.0 * expected
-    return 2.0 * (expected - n + n * math.log(n / expected)) if expected > 0.0 else math.inf
+        return 2.0 * excess
+    x = excess / n
+    if x <= -1.0:
+        return math.inf
+    if abs(x) < SERIES:  # x − ln(1+x) = x²/2 − x³/3 + …
+        return 2.0 * n * x * x * sum((-x) ** k / (k + 2) for k in range(8))
+    return 2.0 * n * (x - math.log1p(x))
 
 
 def best_signal(n: float, m: float, tau: float) -> float:

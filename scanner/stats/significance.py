@@ -34,8 +34,9 @@ def poisson_interval(n: int, rise: float = 1.0) -> tuple[float, float]:
     """Return the interval of a Poisson mean where −2 ln L is within `rise` of its minimum at n."""
 
     def above(mean: float) -> float:
-        return poisson_deviance(n, mean) - rise
+        return poisson_deviance(n, mean - n) - rise
 
     high = float(brentq(above, n, n + rise + 10.0 * math.sqrt(rise * (n + 1.0)), xtol=1e-13))
-    low = 0.0 if n == 0 else float(brentq(above, 1e-300, n, xtol=1e-13))
+    # At n exp(−1 − rise/2n) the deviance exceeds `rise` by twice that mean.
+    low = 0.0 if n == 0 else float(brentq(above, n * math.exp(-1.0 - rise / (2.0 * n)), n, xtol=1e-13))
     return low, high

@@ -63,6 +63,9 @@ def _reach(name: str, uses: Mapping[str, set[str]]) -> set[str]:
     return reached
 
 
+DECLARE = "\n  a column of the events is declared under `columns`, such as `columns: {NAME: GeV}`"
+
+
 def channels(scope: Scope) -> Iterator[Finding]:
     """Check the expressions of every channel."""
     for name, channel in scope.search.channels.items():
@@ -75,7 +78,9 @@ def channels(scope: Scope) -> Iterator[Finding]:
 def _channel(scope: Scope, path: Path, channel: Channel) -> Iterator[Finding]:
     arity = {name: max(1, len(function.variables)) for name, function in channel.functions.items()}
     for index, cut in enumerate(channel.select):
-        yield from check_expression((*path, "select", index), cut, scope.everything, arity, truth=True)
+        for found in check_expression((*path, "select", index), cut, scope.everything, arity, truth=True):
+            hint = DECLARE if "unknown name" in found.message else ""
+            yield Finding(found.path, found.message + hint)
     for index, text in enumerate(channel.observables):
         yield from check_observable(
             (*path, "observable", index), text, scope.everything, scope.search.columns, arity

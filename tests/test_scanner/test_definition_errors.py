@@ -151,7 +151,8 @@ CASES = {
         HUNT + "select: mas > 3\n",
         (
             f"my.yaml:2:9: channels.all.select: {EXPRESSION} `mas`; known are m, m_e, m_mu, m_pi, m_tau, "
-            "mass, pi, sqrt_s; did you mean `mass`?\n  mas > 3\n  ^"
+            "mass, pi, sqrt_s; did you mean `mass`?\n  mas > 3\n  ^\n"
+            "  a column of the events is declared under `columns`, such as `columns: {NAME: GeV}`"
         ),
     ),
     "number for a condition": (

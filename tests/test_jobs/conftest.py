@@ -1,8 +1,13 @@
-"""A small spectrum with a peak, as a store and as a search."""
+"""A small spectrum with a peak, as a store and as a search; and the command line in this process."""
+
+import json
+import sys
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
+from jobs import cli
 from scanner import definition
 from storage.events import EventStore
 from storage.samples import Sample
@@ -42,3 +47,48 @@ def store(tmp_path):
     made = EventStore.create(path, {"mass": "GeV"}, chunk_rows=1024, shard_rows=4096)
     made.append(Sample("data", "data"), [spectrum()])
     return str(path)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command leaves: its exit code, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self):
+        """Standard output as strict JSON."""
+        return json.loads(self.out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+
+@pytest.fixture
+def darkscan(capsys, monkeypatch):
+    """Run `darkscan` with arguments, as its entry point does."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["darkscan", *map(str, arguments)])
+        capsys.readouterr()
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code or 0
+        printed = capsys.readouterr()
+        assert "Traceback" not in printed.err
+        return Answer(code, printed.out, printed.err)
+
+    return run
+
+
+@pytest.fixture
+def refused(darkscan):
+    """Run `darkscan` with bad input: exit code 2, nothing on standard output, the message comes back."""
+
+    def run(*arguments):
+        answer = darkscan(*arguments)
+        assert (answer.code, answer.out) == (2, ""), answer
+        return answer.err
+
+    return run

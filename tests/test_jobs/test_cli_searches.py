@@ -1,0 +1,56 @@
+"""`darkscan searches`."""
+
+import json
+
+import pytest
+
+from scanner import definition
+
+
+def test_list_names_what_is_built_in(darkscan):
+    text = darkscan("searches", "list").out
+    found = darkscan("searches", "list", "--json").json
+    assert [entry["name"] for entry in found] == list(definition.names())
+    assert all(entry["name"] in text for entry in found)
+    assert {"zp_mumu", "s_mumu", "alp_gg", "bump_hunt"} <= {entry["name"] for entry in found}
+
+
+@pytest.mark.parametrize("name", definition.names())
+def test_what_show_prints_is_valid_and_the_same_search(darkscan, tmp_path, name):
+    copy = tmp_path / "copy.yaml"
+    copy.write_text(darkscan("searches", "show", name).out)
+    assert definition.load(copy).digest == definition.load(name).digest
+
+
+def test_new_writes_a_definition_that_is_valid(darkscan, refused, tmp_path):
+    path = tmp_path / "mine.yaml"
+    assert f"wrote {path}" in darkscan("searches", "new", path).out
+    assert "is valid" in darkscan("searches", "validate", path).out
+    assert "is there already: choose another name" in refused("searches", "new", path)
+    nowhere = tmp_path / "no" / "mine.yaml"
+    assert f"{nowhere} cannot be written (No such file or directory)" in refused("searches", "new", nowhere)
+
+
+def test_validate_counts_the_windows(darkscan):
+    answer = darkscan("searches", "validate", "zp_mumu", "--json").json
+    assert answer["windows"]["all"] > 3000
+    assert f"{answer['windows']['all']} windows" in darkscan("searches", "validate", "zp_mumu").out
+
+
+def test_validate_names_line_and_remedy(refused, tmp_path):
+    path = tmp_path / "wrong.yaml"
+    path.write_text("extends: bump_hunt\nresolutoin: 3 MeV\n")
+    assert f"{path}:2:1: resolutoin: unknown key 'resolutoin'; did you mean 'resolution'?" in refused(
+        "searches", "validate", path
+    )
+
+
+@pytest.mark.parametrize("command", ["show", "validate"])
+def test_an_unknown_search_lists_the_known_ones(refused, command):
+    assert "built in: alp_gg, bump_hunt, s_mumu, zp_mumu" in refused("searches", command, "zprime")
+
+
+def test_schema_is_a_json_schema(darkscan):
+    schema = darkscan("searches", "schema").json
+    assert schema["type"] == "object"
+    assert "channels" in json.dumps(schema)

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+SOUND = ("ok", "positivity_boundary", "second_opinion")
+"""Statuses of windows whose fit can be believed."""
+
+
 @dataclass(frozen=True)
 class Excess:
     """The window with the largest local significance."""
@@ -92,14 +96,15 @@ class Limits:
         return self._cube["coupling_limit"] <= coupling
 
     def largest_excess(self) -> Excess:
-        """Return the window with the largest local significance.
+        """Return the window with the largest local significance among those with a sound fit.
 
         Raises
         ------
         InputError
             If no window has a significance.
         """
-        z = self._cube["z_local"]
+        sound = [code for code, word in self.flags("status").items() if word in SOUND]
+        z = self._cube["z_local"].where(self._cube["status"].isin(sound))
         if not bool(z.notnull().any()):
             raise InputError("no window of this cube has a significance: look at its status variable")
         best = self._cube.isel(z.argmax(...))

@@ -191,9 +191,11 @@ def assemble(run: work.Run) -> xr.Dataset:
 def attributes(run: work.Run) -> dict[str, Any]:
     """Return the attributes of the cube that come from the run."""
     plan = run.plan
-    found: dict[str, Any] = {
-        "luminosity": np.nan if plan.luminosity is None else plan.luminosity,
+    known = {
+        "luminosity": plan.luminosity,
         "luminosity_source": "store" if run.store.luminosity else "definition",
+    }
+    found: dict[str, Any] = (known if plan.luminosity is not None else {}) | {
         "data_kind": ", ".join(sorted({s.kind for s in run.store.samples if s.kind in DATA_LIKE})),
         "statistical_method": plan.method,
         "seed": plan.seed,

@@ -65,7 +65,7 @@ def test_a_wrong_usage_is_bad_input(refused, arguments, message):
 
 
 def test_a_command_alone_shows_its_help(darkscan):
-    assert "Usage: darkscan" in "".join((darkscan().out, darkscan().err))
+    assert "Usage: darkscan" in darkscan().out + darkscan().err
 
 
 def test_a_defect_is_one_sentence_and_exit_code_one(darkscan, monkeypatch):
@@ -85,10 +85,7 @@ def test_an_error_of_the_operating_system_names_the_path(darkscan, monkeypatch, 
     monkeypatch.setattr(cli, "app", lambda: (tmp_path / "missing").read_text())
     answer = darkscan("status", "cube")
     assert answer.code == 2
-    assert (
-        answer.err == f"error: {tmp_path / 'missing'}: No such file or directory; check the path and its "
-        "permissions\n"
-    )
+    assert answer.err.startswith(f"error: {tmp_path / 'missing'}: No such file or directory; check the path")
 
 
 def test_a_terminal_without_greek_letters_gets_question_marks():

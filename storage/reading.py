@@ -53,12 +53,19 @@ class DirectReader:
     def __init__(self, location: Location, column: str, shard: Shard, layout: Layout) -> None:
         self._where = check_object(location, column, shard)
         self._layout = layout
+        self._named = f"column {column} of shard {shard.index}"
         self._source = location.open_range(object_name(column, shard.index))
-        self._index = read_index(self._source, layout, self._where)
+        try:
+            self._index = read_index(self._source, layout, self._where)
+        except StorageError as error:
+            raise StorageError(f"{error}; {self._named}; {REMEDY}") from error
 
     def decode(self, first: int, out: np.ndarray) -> None:
         """Fill `out`, shape (n * chunk_rows,), with the chunks from number `first` on."""
-        decode(self._source, self._index, first, out, self._layout, self._where)
+        try:
+            decode(self._source, self._index, first, out, self._layout, self._where)
+        except StorageError as error:
+            raise StorageError(f"{error}; {self._named}; {REMEDY}") from error
 
     def close(self) -> None:
         """Close the object."""

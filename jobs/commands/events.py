@@ -7,6 +7,7 @@ import typer
 
 from jobs.commands.output import Json, counted, print_json
 from jobs.commands.points import columns_of, number, pairs, points
+from jobs.commands.scans import Workers
 
 if TYPE_CHECKING:
     from scanner.definition import Search
@@ -32,7 +33,7 @@ def generate(
         typer.Option(help="A signal, such as m_zprime=3,cross_section=5fb; may be repeated."),
     ] = None,
     period: Period = "",
-    workers: Annotated[int, typer.Option(help="Worker processes; 0 runs in this process.", min=0)] = 0,
+    workers: Workers = 0,
     json: Json = False,
 ) -> None:
     """Generate the pseudodata of a search into an event store."""
@@ -56,10 +57,9 @@ def generate(
         print_json(report)
         return
     for sample in report["samples"]:
-        typer.echo(
-            f"{sample['name']}: {sample['generated']:,} events generated, {sample['rows']:,} candidates kept"
-        )
-    typer.echo(f"{store}: {report['rows']:,} rows at {report['luminosity']:g} fb^-1")
+        events, kept = counted(sample["generated"], "event"), counted(sample["rows"], "candidate")
+        typer.echo(f"{sample['name']}: {events} generated, {kept} kept")
+    typer.echo(f"{store}: {counted(report['rows'], 'row')} at {report['luminosity']:g} fb^-1")
 
 
 def signal(search: "Search", text: str) -> dict[str, float]:
@@ -109,10 +109,15 @@ def ingest(
     if json:
         print_json(report)
         return
-    columns_with_units = (f"{name} [{of}]" if of else name for name, of in report["columns"].items())
-    typer.echo(f"{files[-1]}: {report['rows']:,} rows of {', '.join(columns_with_units)}")
+    names = [f"{name} [{of}]" if of else name for name, of in report["columns"].items()]
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    typer.echo(f"{files[-1]}: {counted(report['rows'], 'row')} of {', '.join(names[:SHOWN])}{more}")
     for column, count in report["non_finite"].items():
-        typer.echo(f"kept {count:,} values of {column} that are not finite")
+        typer.echo(f"kept {counted(count, 'value')} of {column}: NaN or infinite")
+
+
+SHOWN = 20
+"""Columns of a store that are printed."""
 
 
 def verify(

@@ -19,7 +19,7 @@ Seed = Annotated[int, typer.Option(help="Seed of everything random.", min=0)]
 RowsABlock = Annotated[int, typer.Option(help="Rows of a block of the pass.", min=1)]
 WindowsABlock = Annotated[int, typer.Option(help="Windows of a block of fits.", min=1)]
 Workers = Annotated[
-    int, typer.Option(help="Worker processes on this machine; 0 runs in this process.", min=0)
+    int, typer.Option(help="Worker processes on this machine; 0 runs in this process.", min=0, max=1024)
 ]
 
 

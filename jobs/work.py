@@ -193,7 +193,14 @@ def run_fit(run: Run, block: FitBlock) -> Arrays:
     for number in range(len(run.search.configurations)):
         counts = window_counts(run.histograms[block.region], grid, number, windows)
         found = scan_block(
-            run.search, grid, counts, windows, configuration=number, exposure=exposure, method=run.plan.method
+            run.search,
+            grid,
+            counts,
+            windows,
+            configuration=number,
+            exposure=exposure,
+            method=run.plan.method,
+            identity=run.plan.scan_identity,
         )
         results |= {f"{number}.{name}": array for name, array in found.items()}
     return results

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanner.errors import InputError
+from scanner.nuisances import Nuisances
 
 Floats = NDArray[np.float64]
 
@@ -30,6 +31,12 @@ class BinnedProblem:
         Bins that a counting experiment uses; without it, the bins of the central 95% of the signal.
     terms : (W,) int, optional
         How many of the K background terms each window uses, counted from the first; default all.
+    nuisances : Nuisances, optional
+        Constrained nuisances, fixed samples and template statistics; without them the expectation is
+        the linear one above.
+    keys : (W,) uint64, optional
+        What names a window for ever: the seed of its random numbers follows from it, and from nothing
+        else. Default 0 … W−1.
 
     Raises
     ------
@@ -43,6 +50,8 @@ class BinnedProblem:
     background: Floats
     core: NDArray[np.bool_] | None = None
     terms: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    nuisances: Nuisances | None = None
+    keys: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
 
     def __post_init__(self) -> None:
         """Bring every array to its type and layout, and check it."""
@@ -56,6 +65,13 @@ class BinnedProblem:
             self._set("core", np.ascontiguousarray(self.core, dtype=np.bool_))
             _expect_shape("core", self.core, (windows, bins))
         self._set("terms", self._checked_terms())
+        if np.size(self.keys) == 0:
+            self._set("keys", np.arange(windows, dtype=np.uint64))
+        self._set("keys", np.ascontiguousarray(self.keys, dtype=np.uint64))
+        _expect_shape("keys", self.keys, (windows,))
+        if self.nuisances is not None:
+            _expect_shape("nuisances.norm", self.nuisances.norm, self._norm_shape(self.nuisances))
+            _expect_shape("nuisances.statistics", self.nuisances.statistics, (windows, bins))
         _refuse_windows("counts", "negative", np.any(self.counts < 0.0, axis=1))
         _refuse_windows("signal", "zero in every bin", ~np.any(self.signal != 0.0, axis=1))
 
@@ -71,6 +87,10 @@ class BinnedProblem:
         _refuse_windows("terms", f"outside 0 … {most}", (terms < 0) | (terms > most))
         return terms
 
+    def _norm_shape(self, nuisances: Nuisances) -> tuple[int, int, int, int]:
+        samples = 1 + self.background.shape[1] + nuisances.fixed.shape[1]
+        return self.windows, len(nuisances.names), samples, 2
+
     @property
     def windows(self) -> int:
         """Number of windows W."""
@@ -84,6 +104,8 @@ class BinnedProblem:
             self.background[windows],
             None if self.core is None else self.core[windows],
             self.terms[windows],
+            None if self.nuisances is None else self.nuisances.select(windows),
+            self.keys[windows],
         )
 
     def core_bins(self) -> NDArray[np.bool_]:

@@ -9,7 +9,8 @@ from scanner import engine
 from scanner.definition import Search
 from scanner.likelihood import BinnedProblem
 from scanner.models import MODELS
-from scanner.stats import METHODS
+from scanner.seeds import window_keys
+from scanner.stats import METHODS, Settings
 from scanner.stats.limits import NO_LIMIT
 from scanner.windows import WindowGrid
 
@@ -36,6 +37,7 @@ def scan_block(
     configuration: int,
     exposure: Exposure,
     method: str,
+    identity: str = "",
 ) -> Results:
     """Set the limits of a block of windows.
 
@@ -51,6 +53,8 @@ def scan_block(
         Luminosity of the data.
     method : str
         A key of `scanner.stats.METHODS`.
+    identity : str
+        Scan identity, from which the seeds of toys follow.
 
     Returns
     -------
@@ -61,8 +65,16 @@ def scan_block(
     parameters = dict(search.configurations[configuration].parameters)
     slope = engine.slopes(search, grid, block, counts)
     model = engine.window_model(search, grid, block, parameters, slope)
-    problem = BinnedProblem(counts, model.signal, model.background, core=model.core, terms=model.terms)
-    limits = METHODS[method](problem, search.confidence_level)
+    name = search.configurations[configuration].name
+    problem = BinnedProblem(
+        counts,
+        model.signal,
+        model.background,
+        core=model.core,
+        terms=model.terms,
+        keys=window_keys(identity, name, grid.region, block),
+    )
+    limits = METHODS[method](problem, Settings(search.confidence_level))
     mass = grid.mass[block]
     efficiency = search.signal.efficiency(mass, **parameters)
     results: Results = {

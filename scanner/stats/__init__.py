@@ -10,13 +10,14 @@ from scanner.stats.calculators import CALCULATORS, calculate
 from scanner.stats.counting import counting_limits
 from scanner.stats.experiment import CountingData, CountingResult
 from scanner.stats.limits import METHOD_MEANINGS, Limits
+from scanner.stats.settings import Settings
 
-METHODS: dict[str, Callable[[BinnedProblem, float], Limits]] = {
+METHODS: dict[str, Callable[[BinnedProblem, Settings], Limits]] = {
     "auto": automatic_limits,
     "asymptotic": asymptotic_limits,
     "counting": counting_limits,
 }
-"""Methods of limits by name: each takes a problem and a confidence level."""
+"""Methods of limits by name: each takes a problem and the settings."""
 
 __all__ = [
     "CALCULATORS",
@@ -26,6 +27,7 @@ __all__ = [
     "CountingData",
     "CountingResult",
     "Limits",
+    "Settings",
     "calculate",
     "expected_limits",
 ]

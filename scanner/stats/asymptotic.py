@@ -18,6 +18,7 @@ from scanner.fit import USABLE, fit
 from scanner.kernels import cls, hypotheses, window
 from scanner.likelihood import BinnedProblem, Floats
 from scanner.stats.limits import ASYMPTOTIC, NO_LIMIT, Limits
+from scanner.stats.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -34,16 +35,17 @@ class Hypotheses:
     """(W,) key of `scanner.fit.STATUS_MEANINGS`."""
 
 
-def asymptotic_limits(problem: BinnedProblem, confidence_level: float) -> Limits:
+def asymptotic_limits(problem: BinnedProblem, settings: Settings) -> Limits:
     """Return asymptotic CLs limits of every window, whatever its counts.
 
     They are too low at low counts: by 7% at a background of 10 events, by 30% without any.
     """
-    return asymptotic_limits_above(problem, confidence_level, 0.0)
+    return asymptotic_limits_above(problem, settings, 0.0)
 
 
-def asymptotic_limits_above(problem: BinnedProblem, confidence_level: float, threshold: float) -> Limits:
+def asymptotic_limits_above(problem: BinnedProblem, settings: Settings, threshold: float) -> Limits:
     """Fit every window, and set limits where the effective background is at least `threshold`."""
+    confidence_level = settings.confidence_level
     fits = fit_hypotheses(problem)
     targets = gaussian_limits(confidence_level)
     variance = np.zeros(problem.windows)
@@ -62,6 +64,9 @@ def asymptotic_limits_above(problem: BinnedProblem, confidence_level: float, thr
         effective_background=columns[hypotheses.EFFECTIVE_BACKGROUND],
         status=fits.status,
         method=np.where(np.isfinite(found[:, 0]), ASYMPTOTIC, NO_LIMIT).astype(np.uint8),
+        yield_lower=np.zeros(problem.windows),
+        toys=np.zeros(problem.windows, dtype=np.int64),
+        toys_failed=np.zeros(problem.windows, dtype=np.int64),
     )
 
 

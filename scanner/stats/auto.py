@@ -9,6 +9,7 @@ from scanner.kernels import core
 from scanner.likelihood import BinnedProblem, Floats
 from scanner.stats import asymptotic, counting
 from scanner.stats.limits import Limits
+from scanner.stats.settings import Settings
 
 THRESHOLD = 100.0
 """Effective background count from which limits are asymptotic.
@@ -39,13 +40,13 @@ class Templates(Protocol):
         """(W,) terms in use."""
 
 
-def automatic_limits(problem: BinnedProblem, confidence_level: float) -> Limits:
+def automatic_limits(problem: BinnedProblem, settings: Settings) -> Limits:
     """Return asymptotic limits above an effective background of THRESHOLD, exact ones below.
 
     Windows whose asymptotic limit was not found are counted too; `method` records which is which.
     """
-    limits = asymptotic.asymptotic_limits_above(problem, confidence_level, THRESHOLD)
-    return counting.with_counting(problem, confidence_level, limits)
+    limits = asymptotic.asymptotic_limits_above(problem, settings, THRESHOLD)
+    return counting.with_counting(problem, settings, limits)
 
 
 def expected_limits(

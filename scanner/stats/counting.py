@@ -16,25 +16,24 @@ from scanner.kernels.window import usable
 from scanner.likelihood import BinnedProblem, Floats
 from scanner.stats.asymptotic import asymptotic_limits_above
 from scanner.stats.limits import COUNTING, Limits
+from scanner.stats.settings import Settings
 
 
-def counting_limits(problem: BinnedProblem, confidence_level: float) -> Limits:
+def counting_limits(problem: BinnedProblem, settings: Settings) -> Limits:
     """Return exact CLs limits of every window from its core bins, whatever its counts.
 
     Yield, error and fit quality stay those of the likelihood fit.
     """
-    return with_counting(
-        problem, confidence_level, asymptotic_limits_above(problem, confidence_level, np.inf)
-    )
+    return with_counting(problem, settings, asymptotic_limits_above(problem, settings, np.inf))
 
 
-def with_counting(problem: BinnedProblem, confidence_level: float, limits: Limits) -> Limits:
+def with_counting(problem: BinnedProblem, settings: Settings, limits: Limits) -> Limits:
     """Return `limits` with those that are missing set by counting."""
     missing = np.flatnonzero(~np.isfinite(limits.yield_limit))
     if missing.size == 0:
         return limits
     part = problem if missing.size == problem.windows else problem.select(missing)
-    rows, status = run_kernel(part, confidence_level, np.zeros(missing.size))
+    rows, status = run_kernel(part, settings.confidence_level, np.zeros(missing.size))
     counted = rows.T
 
     def put(old: Floats, new: Floats) -> Floats:

@@ -7,9 +7,17 @@ from numpy.typing import NDArray
 
 from scanner.likelihood import Floats
 
-ASYMPTOTIC, COUNTING = 1, 2
+ASYMPTOTIC, COUNTING, TOYS, FELDMAN_COUSINS, BAYESIAN, MINOS = range(1, 7)
 NO_LIMIT = 0
-METHOD_MEANINGS: dict[int, str] = {NO_LIMIT: "none", ASYMPTOTIC: "asymptotic", COUNTING: "counting"}
+METHOD_MEANINGS: dict[int, str] = {
+    NO_LIMIT: "none",
+    ASYMPTOTIC: "asymptotic",
+    COUNTING: "counting",
+    TOYS: "toys",
+    FELDMAN_COUSINS: "feldman_cousins",
+    BAYESIAN: "bayesian",
+    MINOS: "minos",
+}
 """What each value of `Limits.method` says."""
 
 
@@ -45,3 +53,9 @@ class Limits:
     """(W,) status of the likelihood fit, a key of STATUS_MEANINGS."""
     method: NDArray[np.uint8]
     """(W,) method of the limit, a key of METHOD_MEANINGS."""
+    yield_lower: Floats
+    """(W,) lower end of the interval on the signal yield; 0 for one-sided methods."""
+    toys: NDArray[np.int64]
+    """(W,) pseudo-experiments that were thrown, 0 without."""
+    toys_failed: NDArray[np.int64]
+    """(W,) those of them whose fits failed; p-values count them as at least as extreme as the data."""

@@ -25,7 +25,7 @@ from scipy.stats import norm
 from scanner.fit import STATUS_MEANINGS, fit
 from scanner.kernels.cls import log_cls
 from scanner.likelihood import BinnedProblem
-from scanner.stats import METHODS
+from scanner.stats import METHODS, Settings
 
 pytestmark = [
     pytest.mark.benchmark_suite,
@@ -152,7 +152,7 @@ def test_all_give_the_same_answers():
     assert {STATUS_MEANINGS[code] for code in ours.status} == {"ok"}
     assert np.all(np.abs(yields - ours.yields) < 1e-4 * ours.errors)
     assert errors == pytest.approx(ours.errors, rel=1e-3)
-    limits = METHODS["asymptotic"](batch, LEVEL).yield_limit
+    limits = METHODS["asymptotic"](batch, Settings(LEVEL)).yield_limit
     for w in range(4):
         tight = minuit_fit(batch.counts[w], tolerance=1e-5)
         assert abs(tight.values["s"] - ours.yields[w]) < 1e-3 * ours.errors[w]
@@ -186,7 +186,7 @@ def test_fit(race, who):
 
 
 LIMITS = {
-    "darkscan": (lambda batch: METHODS["auto"](batch, LEVEL), WINDOWS, 15),
+    "darkscan": (lambda batch: METHODS["auto"](batch, Settings(LEVEL)), WINDOWS, 15),
     "iminuit + numba-stats, observed only": (partial(one_by_one, minuit_limit), 2, 2),
     "pyhf": (partial(one_by_one, pyhf_limit), 1, 1),
 }
@@ -211,6 +211,6 @@ def test_sparse_fit(race, rate):
 @pytest.mark.parametrize("method", ["auto", "asymptotic", "counting"])
 def test_sparse_limit(race, rate, method):
     bound = "of counting, the sums over counts; else interior-point fits"
-    run = partial(METHODS[method], problem(rate), LEVEL)
+    run = partial(METHODS[method], problem(rate), Settings(LEVEL))
     who = "darkscan" if method == "auto" else method
     race(f"limit with bands: {rate} events a bin", who, run, items=WINDOWS, unit="window", bound=bound)

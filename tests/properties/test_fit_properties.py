@@ -12,7 +12,7 @@ from scanner.fit import expectation, fit
 from scanner.kernels.counting import background_tail, count_quantiles, counting_limit, log_counting_cls
 from scanner.kernels.window import BOUNDARY, OK
 from scanner.likelihood import BinnedProblem
-from scanner.stats import METHODS
+from scanner.stats import METHODS, Settings
 
 BINS = 24
 counts = arrays(float, (1, BINS), elements=st.integers(0, 6).map(float) | st.just(0.0))
@@ -74,13 +74,13 @@ def test_a_reflected_window_has_the_reflected_fit(values):
 @given(counts, st.sampled_from(["auto", "asymptotic", "counting"]))
 def test_limits_are_above_the_fit_and_bands_rise(values, method):
     assume(values.sum() > 0.0)
-    limits = METHODS[method](problem(values), 0.9)
+    limits = METHODS[method](problem(values), Settings(0.9))
     assert np.isfinite(limits.yield_limit).all()
     assert limits.yield_limit[0] > 0.0
     assert np.all(np.diff(limits.expected[0]) >= 0.0)
     if method == "asymptotic":
         assert limits.yield_limit[0] > limits.signal_yield[0]
-        assert METHODS[method](problem(values), 0.95).yield_limit[0] > limits.yield_limit[0]
+        assert METHODS[method](problem(values), Settings(0.95)).yield_limit[0] > limits.yield_limit[0]
 
 
 @given(st.integers(0, 80), means, spreads)

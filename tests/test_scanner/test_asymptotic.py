@@ -14,7 +14,7 @@ from scanner.kernels.cls import log_cls
 from scanner.kernels.special import log_normal_tail, normal_hazard, normal_quantile
 from scanner.likelihood import BinnedProblem
 from scanner.minuit import fit_window
-from scanner.stats import METHOD_MEANINGS, METHODS
+from scanner.stats import METHOD_MEANINGS, METHODS, Settings
 from scanner.stats.asymptotic import gaussian_limits
 
 
@@ -77,7 +77,7 @@ def tight_pyhf():
 def test_cls_of_pyhf_at_our_limits(rate, signal_yield):
     """pyhf's CLs at our observed limit is α, and its expected CLs at our bands bracket the same."""
     window = problem(rate, bins=30, windows=1, signal_yield=signal_yield, positive=True)
-    limits = METHODS["asymptotic"](window, 0.95)
+    limits = METHODS["asymptotic"](window, Settings(0.95))
     model = pyhf_model(window)
     data = window.counts[0].tolist()
 
@@ -105,7 +105,7 @@ def minuit_nll(window, counts, fixed=None):
 )
 def test_limits_are_roots_of_cls_with_iminuit_fits(rate, signal_yield, terms):
     window = problem(rate, bins=60, terms=terms, windows=1, signal_yield=signal_yield)
-    limits = METHODS["asymptotic"](window, 0.9)
+    limits = METHODS["asymptotic"](window, Settings(0.9))
     data = window.counts[0]
     null = minuit_nll(window, data, 0.0)
     asimov = null.background @ window.background[0]
@@ -127,7 +127,7 @@ def test_limits_are_roots_of_cls_with_iminuit_fits(rate, signal_yield, terms):
 
 def test_significance_is_the_root_of_the_likelihood_ratio():
     window = problem(100.0, windows=8, signal_yield=90.0)
-    limits = METHODS["asymptotic"](window, 0.9)
+    limits = METHODS["asymptotic"](window, Settings(0.9))
     free, null = fit(window), fit(window, np.zeros(8))
     q0 = np.where(free.yields > 0.0, 2.0 * (null.nll - free.nll), 0.0)
     assert limits.z_local == pytest.approx(np.sqrt(q0), rel=1e-7, abs=1e-6)
@@ -139,7 +139,7 @@ def test_significance_is_the_root_of_the_likelihood_ratio():
 
 def test_deficit_has_no_significance():
     window = problem(100.0, windows=40)
-    limits = METHODS["asymptotic"](window, 0.9)
+    limits = METHODS["asymptotic"](window, Settings(0.9))
     deficit = limits.signal_yield <= 0.0
     assert deficit.any()
     assert np.all(limits.z_local[deficit] == 0.0)
@@ -148,14 +148,14 @@ def test_deficit_has_no_significance():
 
 
 def test_bands_rise_and_bracket():
-    limits = METHODS["asymptotic"](problem(50.0, windows=200), 0.9)
+    limits = METHODS["asymptotic"](problem(50.0, windows=200), Settings(0.9))
     assert np.all(np.diff(limits.expected, axis=1) > 0.0)
     below = (limits.yield_limit[:, None] < limits.expected).mean(axis=0)
     assert below == pytest.approx(np.array(QUANTILES), abs=0.12)
 
 
 def test_goodness_of_fit_is_uniform():
-    quality = METHODS["asymptotic"](problem(200.0, windows=400), 0.9).fit_quality
+    quality = METHODS["asymptotic"](problem(200.0, windows=400), Settings(0.9)).fit_quality
     assert np.all((quality >= 0.0) & (quality <= 1.0))
     deciles = np.histogram(quality, 10, (0.0, 1.0))[0]
     assert np.all(np.abs(deciles - 40) < 5 * np.sqrt(36.0))
@@ -164,11 +164,11 @@ def test_goodness_of_fit_is_uniform():
 def test_goodness_of_fit_notices_a_wrong_shape():
     window = problem(300.0, terms=1, windows=4)
     window.counts[:] *= np.linspace(0.2, 1.8, 100)
-    assert np.all(METHODS["asymptotic"](window, 0.9).fit_quality < 1e-10)
+    assert np.all(METHODS["asymptotic"](window, Settings(0.9)).fit_quality < 1e-10)
 
 
 def test_every_window_has_a_method():
-    limits = METHODS["asymptotic"](problem(5.0), 0.9)
+    limits = METHODS["asymptotic"](problem(5.0), Settings(0.9))
     assert {METHOD_MEANINGS[code] for code in limits.method} == {"asymptotic"}
 
 

@@ -15,7 +15,7 @@ from scanner.kernels.counting import (
     one_sided_z,
 )
 from scanner.likelihood import BinnedProblem
-from scanner.stats import METHOD_MEANINGS, METHODS, STATUS_MEANINGS, calculate, expected_limits
+from scanner.stats import METHOD_MEANINGS, METHODS, STATUS_MEANINGS, Settings, calculate, expected_limits
 from scanner.stats.auto import THRESHOLD
 from scanner.stats.feldman_cousins import feldman_cousins_interval
 
@@ -110,7 +110,7 @@ def windows(rate, count=40, signal_yield=0.0, seed=5):
 
 def test_counting_window_is_the_counting_experiment():
     problem = windows(0.5)
-    limits = METHODS["counting"](problem, 0.9)
+    limits = METHODS["counting"](problem, Settings(0.9))
     core = problem.core_bins()
     efficiency = (problem.signal * core).sum(axis=1)
     n = (problem.counts * core).sum(axis=1).astype(int)
@@ -132,7 +132,7 @@ def test_background_variance_is_at_least_that_of_the_sideband_count():
     flat = BinnedProblem(
         problem.counts, problem.signal, np.ascontiguousarray(problem.background[:, :1]), problem.core
     )
-    limits = METHODS["counting"](flat, 0.9)
+    limits = METHODS["counting"](flat, Settings(0.9))
     core = flat.core_bins()
     n, m = (flat.counts * core).sum(axis=1), (flat.counts * ~core).sum(axis=1)
     efficiency = (flat.signal * core).sum(axis=1)
@@ -145,7 +145,7 @@ def test_background_variance_is_at_least_that_of_the_sideband_count():
 def test_empty_window_has_a_limit():
     problem = windows(0.0, count=2)
     for method in ("auto", "counting"):
-        limits = METHODS[method](problem, 0.95)
+        limits = METHODS[method](problem, Settings(0.95))
         efficiency = (problem.signal * problem.core_bins()).sum(axis=1)
         assert limits.yield_limit == pytest.approx(-np.log(0.05) / efficiency, rel=1e-14)
         assert [STATUS_MEANINGS[code] for code in limits.status] == ["empty_window"] * 2
@@ -160,7 +160,7 @@ def test_a_core_that_is_everything_or_nothing_gives_no_counting_limit(everywhere
     odd = BinnedProblem(
         problem.counts, problem.signal, problem.background, np.full_like(problem.core, everywhere)
     )
-    limits = METHODS["counting"](odd, 0.9)
+    limits = METHODS["counting"](odd, Settings(0.9))
     assert np.isnan(limits.yield_limit).all()
     assert np.isnan(limits.expected).all()
     assert np.isnan(limits.p_local).all()
@@ -171,7 +171,7 @@ def test_an_event_over_an_empty_sideband_is_no_certain_signal():
     """No event beside the core leaves the background unknown: P(n | on/off, m = 0) = (1+τ)⁻ⁿ."""
     problem = windows(0.0, count=1)
     problem.counts[0, BINS // 2] = 3.0
-    limits = METHODS["counting"](problem, 0.9)
+    limits = METHODS["counting"](problem, Settings(0.9))
     assert limits.p_local[0] == pytest.approx(5.0**-3, rel=1e-9)
     assert limits.z_local[0] == pytest.approx(norm.isf(5.0**-3), rel=1e-9)
 
@@ -186,19 +186,19 @@ def test_core_without_a_mask_is_the_central_signal():
 
 def test_auto_switches_where_it_says():
     for rate in (1.0, 7.0, 30.0):
-        limits = METHODS["auto"](windows(rate), 0.9)
+        limits = METHODS["auto"](windows(rate), Settings(0.9))
         names = np.array([METHOD_MEANINGS[code] for code in limits.method])
         assert np.array_equal(names == "asymptotic", limits.effective_background >= THRESHOLD)
-    assert METHOD_MEANINGS[METHODS["auto"](windows(0.2), 0.9).method[0]] == "counting"
+    assert METHOD_MEANINGS[METHODS["auto"](windows(0.2), Settings(0.9)).method[0]] == "counting"
 
 
 def test_auto_gives_the_limits_of_its_methods():
     problem = windows(7.0, count=60)
-    auto = METHODS["auto"](problem, 0.9)
+    auto = METHODS["auto"](problem, Settings(0.9))
     for name in ("asymptotic", "counting"):
         chosen = np.array([METHOD_MEANINGS[code] == name for code in auto.method])
         assert chosen.any()
-        other = METHODS[name](problem, 0.9)
+        other = METHODS[name](problem, Settings(0.9))
         assert np.array_equal(auto.yield_limit[chosen], other.yield_limit[chosen])
         assert np.array_equal(auto.expected[chosen], other.expected[chosen])
         assert np.array_equal(auto.p_local[chosen], other.p_local[chosen])
@@ -210,7 +210,7 @@ def test_projection_expects_what_the_limit_expects(rate):
     expectation = np.full_like(problem.counts, rate)
     asimov = BinnedProblem(expectation, problem.signal, problem.background, problem.core)
     plain = expected_limits(expectation, problem, 0.9)
-    assert np.array_equal(plain, METHODS["auto"](asimov, 0.9).expected)
+    assert np.array_equal(plain, METHODS["auto"](asimov, Settings(0.9)).expected)
     wide = expected_limits(expectation, problem, 0.9, systematic=np.full(3, 3.0))
     assert np.all(wide[:, 1:] > plain[:, 1:])
 
@@ -290,10 +290,10 @@ def test_limits_of_a_window_have_the_same_bits_in_any_company(method):
         ),
         core=np.concatenate([part.core_bins() for part in parts]),
     )
-    together = METHODS[method](mixed, 0.9)
+    together = METHODS[method](mixed, Settings(0.9))
     order = np.random.default_rng(1).permutation(mixed.windows)
-    shuffled = METHODS[method](mixed.select(order), 0.9)
-    alone = [METHODS[method](mixed.select(np.array([w])), 0.9) for w in range(mixed.windows)]
+    shuffled = METHODS[method](mixed.select(order), Settings(0.9))
+    alone = [METHODS[method](mixed.select(np.array([w])), Settings(0.9)) for w in range(mixed.windows)]
     for name in together.__dataclass_fields__:
         values = getattr(together, name)
         assert np.array_equal(getattr(shuffled, name), values[order], equal_nan=True), name
@@ -303,7 +303,7 @@ def test_limits_of_a_window_have_the_same_bits_in_any_company(method):
 
 def test_limit_of_a_large_signal():
     """Far above background the limit is that of a Gaussian measurement, ŝ + 1.28 of its error."""
-    limits = METHODS["asymptotic"](windows(50.0, count=20, signal_yield=40_000.0), 0.9)
+    limits = METHODS["asymptotic"](windows(50.0, count=20, signal_yield=40_000.0), Settings(0.9))
     distance = (limits.yield_limit - limits.signal_yield) / limits.signal_yield_error
     assert distance == pytest.approx(np.full(20, norm.ppf(0.9)), rel=5e-3)
     assert np.all(limits.z_local > 100.0)

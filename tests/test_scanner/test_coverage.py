@@ -7,7 +7,7 @@ from scipy.stats import norm, poisson
 
 from scanner.kernels.counting import counting_limit
 from scanner.likelihood import BinnedProblem
-from scanner.stats import METHOD_MEANINGS, METHODS
+from scanner.stats import METHOD_MEANINGS, METHODS, Settings
 
 LEVEL = 0.9
 BINS = 80
@@ -34,7 +34,7 @@ def toys(effective_background, signal_yield, count, seed):
 
 
 def coverage(effective_background, signal_yield, count, seed=1):
-    limits = METHODS["auto"](toys(effective_background, signal_yield, count, seed), LEVEL)
+    limits = METHODS["auto"](toys(effective_background, signal_yield, count, seed), Settings(LEVEL))
     assert np.isfinite(limits.yield_limit).all()
     methods = {METHOD_MEANINGS[code] for code in limits.method}
     return (limits.yield_limit >= signal_yield).mean(), methods

@@ -6,7 +6,7 @@ import pytest
 from scanner import shapes
 from scanner.fit import STATUS_MEANINGS
 from scanner.likelihood import BinnedProblem
-from scanner.stats import METHODS
+from scanner.stats import METHODS, Settings
 
 EDGES = np.linspace(-5.0, 5.0, 101)
 
@@ -23,7 +23,7 @@ def beside_a_peak(peak, offset):
 @pytest.mark.parametrize("offset", [-4.0, -3.0, -2.5, 2.5, 3.0, 4.0])
 @pytest.mark.parametrize("method", ["auto", "asymptotic"])
 def test_a_deep_deficit_has_an_asymptotic_limit_and_no_significance(offset, method):
-    limits = METHODS[method](beside_a_peak(0.0, offset), 0.9)
+    limits = METHODS[method](beside_a_peak(0.0, offset), Settings(0.9))
     assert limits.signal_yield[0] < -8.3 * limits.signal_yield_error[0]  # where 1 − Φ is 1 in floating point
     assert STATUS_MEANINGS[int(limits.status[0])] == "ok"
     assert limits.z_local[0] == 0.0

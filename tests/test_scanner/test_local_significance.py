@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.special import betainc
 
 from scanner.likelihood import BinnedProblem
-from scanner.stats import METHODS
+from scanner.stats import METHODS, Settings
 
 BINS, CORE = 50, slice(23, 28)
 TAU = 9.0
@@ -28,11 +28,11 @@ def problem(inside, beside):
 @given(inside=st.integers(1, 12), beside=st.integers(0, 60))
 def test_it_equals_z_bi(inside, beside):
     """p = I_{1/(1+τ)}(n, m + 1) (Cousins, Linnemann, Tucker, arXiv:physics/0702156, eq. 14)."""
-    limits = METHODS["counting"](problem(inside, beside), 0.9)
+    limits = METHODS["counting"](problem(inside, beside), Settings(0.9))
     assert limits.p_local[0] == pytest.approx(betainc(inside, beside + 1, 1.0 / (1.0 + TAU)), rel=1e-5)
 
 
 def test_events_over_no_background_are_no_certainty():
-    limits = METHODS["counting"](problem(2, 0), 0.9)
+    limits = METHODS["counting"](problem(2, 0), Settings(0.9))
     assert limits.p_local[0] == pytest.approx((1.0 / (1.0 + TAU)) ** 2)
     assert np.isfinite(limits.z_local[0])

@@ -9,7 +9,7 @@ from scipy.stats import norm
 from scanner.constants import QUANTILES
 from scanner.fit import STATUS_MEANINGS, fit
 from scanner.likelihood import BinnedProblem
-from scanner.stats import METHODS
+from scanner.stats import METHODS, Settings
 
 BINS = 60
 BOUNDARY = next(code for code, text in STATUS_MEANINGS.items() if text == "positivity_boundary")
@@ -133,7 +133,7 @@ def certified_gap(counts, templates, expected):
 
 def test_error_at_the_boundary_is_where_the_profile_rises_by_one():
     sparse = problem(0.1, 3)
-    limits = METHODS["asymptotic"](sparse, 0.9)
+    limits = METHODS["asymptotic"](sparse, Settings(0.9))
     touching = np.flatnonzero(limits.status == BOUNDARY)
     assert touching.size >= 5
     for w in touching:
@@ -160,7 +160,7 @@ def log_cls(q, q_asimov):
 @pytest.mark.parametrize(("rate", "terms"), [(3.0, 3), (0.5, 2), (0.1, 3)])
 def test_limits_are_the_roots(rate, terms):
     sparse = problem(rate, terms, windows=3)
-    limits = METHODS["asymptotic"](sparse, 0.9)
+    limits = METHODS["asymptotic"](sparse, Settings(0.9))
     null = fit(sparse, np.zeros(sparse.windows), second_opinion=False)
     for w in range(sparse.windows):
         data = oracle(sparse, w)

@@ -62,19 +62,11 @@ def scan_block(
         The variables of the limit cube, each with W as first dimension; expected limits are
         (W, 5) at `scanner.constants.QUANTILES`.
     """
-    parameters = dict(search.configurations[configuration].parameters)
-    slope = engine.slopes(search, grid, block, counts)
-    model = engine.window_model(search, grid, block, parameters, slope)
-    name = search.configurations[configuration].name
-    problem = BinnedProblem(
-        counts,
-        model.signal,
-        model.background,
-        core=model.core,
-        terms=model.terms,
-        keys=window_keys(identity, name, grid.region, block),
+    problem, slope = window_problem(
+        search, grid, counts, block, configuration=configuration, identity=identity
     )
     limits = METHODS[method](problem, Settings(search.confidence_level))
+    parameters = dict(search.configurations[configuration].parameters)
     mass = grid.mass[block]
     efficiency = search.signal.efficiency(mass, **parameters)
     results: Results = {
@@ -97,6 +89,28 @@ def scan_block(
         results["background_slope"] = slope
     results |= physics_limits(search, mass, limits.yield_limit, limits.expected, efficiency, exposure)
     return leave_out(results, engine.vetoed(search, mass))
+
+
+def window_problem(
+    search: Search, grid: WindowGrid, counts: Floats, block: slice, *, configuration: int, identity: str = ""
+) -> tuple[BinnedProblem, Floats | None]:
+    """Return the likelihoods of a block of windows, and the slopes of an exponential background in them.
+
+    Parameters are those of `scan_block`; toys pass through here as the data do.
+    """
+    parameters = dict(search.configurations[configuration].parameters)
+    slope = engine.slopes(search, grid, block, counts)
+    model = engine.window_model(search, grid, block, parameters, slope)
+    name = search.configurations[configuration].name
+    problem = BinnedProblem(
+        counts,
+        model.signal,
+        model.background,
+        core=model.core,
+        terms=model.terms,
+        keys=window_keys(identity, name, grid.region, block),
+    )
+    return problem, slope
 
 
 def leave_out(results: Results, vetoed: NDArray[np.bool_]) -> Results:

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from jobs.blocks import IncompleteError
 from jobs.executors import Executor, Task
 from jobs.generation import EVENTS_A_CHUNK, Generation, Source, key_numbers, plan_generation
 from jobs.progress import progress
-from jobs.scan import IncompleteError
 from scanner import simulation
 from scanner.definition import Search
 from scanner.errors import InputError

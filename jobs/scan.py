@@ -9,10 +9,9 @@ import numpy as np
 import xarray as xr
 
 import scanner.query  # noqa: F401 - gives cubes the accessor `limits`
-from jobs import work
+from jobs import blocks, work
 from jobs.executors import Executor, Task
 from jobs.plan import FOLD, ROWS_A_BLOCK, WINDOWS_A_BLOCK, Estimate, Plan, estimate, fit_blocks, pass_blocks
-from jobs.progress import Advance, progress
 from scanner import cube as cubes
 from scanner import definition, engine, kernels
 from scanner.definition import Search
@@ -23,12 +22,6 @@ from storage.locations import Location
 from storage.parts import PartStore
 from storage.provenance import code_digest, versions
 from storage.samples import DATA_LIKE
-
-
-class IncompleteError(RuntimeError):
-    """Some blocks could not be done; the committed ones stand."""
-
-    exit_code = 3
 
 
 @dataclass(frozen=True)
@@ -132,9 +125,7 @@ def start(plan: Plan, cube: str, *, resume: bool, overwrite: bool) -> work.Run:
 
 def remaining(run: work.Run, keys: Sequence[str]) -> tuple[str, ...]:
     """List the keys without a sound part; damaged parts are thrown away first."""
-    run.parts.remove_damaged()
-    done = set(run.parts.keys())
-    return tuple(key for key in keys if key not in done)
+    return blocks.remaining(run.parts, keys)
 
 
 def finish(
@@ -147,44 +138,36 @@ def finish(
     IncompleteError
         If a round over what remains commits nothing more.
     """
-    todo = remaining(run, keys)
-    with progress(label, sum(map(weight, keys)), "rows" if label == "pass" else "windows") as advance:
-        advance(sum(map(weight, set(keys) - set(todo))))
-        while todo:
-            task = Task(work.execute, run.ticket, run.parts.keys)
-            executor.run(task, todo, _reporter(advance, weight))
-            left = remaining(run, keys)
-            if len(left) == len(todo):
-                raise IncompleteError(
-                    f"{len(left)} blocks cannot be done, the first is {left[0]}; --resume tries again"
-                )
-            todo = left
+    task = Task(work.execute, run.ticket, run.parts.keys)
+    unit = "rows" if label == "pass" else "windows"
+    blocks.finish(task, run.parts, executor, keys=keys, label=label, unit=unit, weight=weight)
 
 
-def _reporter(advance: Advance, weight: Callable[[str], int]) -> Callable[[str], None]:
-    return lambda key: advance(weight(key))
-
-
-def run_scan(run: work.Run, executor: Executor) -> None:
-    """Do whatever of a run is not done: passes, their sum, fits."""
+def run_passes(run: work.Run, executor: Executor) -> None:
+    """Fill and sum the histograms, as far as that is not done."""
     rows = {block.key: block.rows for block in run.plan.passes}
     if remaining(run, (FOLD,)):
         finish(run, executor, label="pass", keys=tuple(rows), weight=rows.__getitem__)
         work.fold(run)
+
+
+def run_scan(run: work.Run, executor: Executor) -> None:
+    """Do whatever of a run is not done: passes, their sum, fits."""
+    run_passes(run, executor)
     windows = {block.key: block.last - block.first for block in run.plan.fits}
     finish(run, executor, label="limits", keys=tuple(windows), weight=windows.__getitem__)
 
 
 def assemble(run: work.Run) -> xr.Dataset:
     """Collect the parts of a complete run into the limit cube."""
-    blocks: dict[int, dict[str, list[dict[str, Any]]]] = {}
+    found: dict[int, dict[str, list[dict[str, Any]]]] = {}
     for block in run.plan.fits:
         arrays = run.parts.read(block.key).arrays
         for number in range(len(run.search.configurations)):
             prefix = f"{number}."
             part = {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
-            blocks.setdefault(number, {}).setdefault(block.region, []).append(part)
-    cube = cubes.assemble(run.search, run.grids, blocks, attributes(run))
+            found.setdefault(number, {}).setdefault(block.region, []).append(part)
+    cube = cubes.assemble(run.search, run.grids, found, attributes(run))
     return cube.assign(cutflow=cutflow(run))
 
 

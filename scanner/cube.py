@@ -36,6 +36,7 @@ VARIABLES: dict[str, tuple[str, str]] = {
     "efficiency": ("1", "signal efficiency"),
     "resolution": ("GeV", "mass resolution"),
     "background_coefficients": ("1", "coefficients of the background's terms in the background-only fit"),
+    "background_order": ("1", "order of the background, the number of its terms minus one"),
     "background_slope": ("1", "slope of the exponential background over half a window"),
     "fit_quality": ("1", "p-value of the saturated-model goodness of fit"),
     "status": ("1", "status of the fit"),

@@ -172,8 +172,13 @@ def background_terms(
     """Integrate the background's terms over bins, (W, K, B), with the terms that each window uses, (W,)."""
     if slope is not None:
         return shapes.exponential_integrals(edges, slope), np.full(len(mass), 2, dtype=np.int64)
-    terms = np.asarray(search.background.order_at(mass), dtype=np.int64) + 1
+    terms = highest_terms(search, mass)
     return shapes.chebyshev_integrals(edges, int(terms.max())), terms
+
+
+def highest_terms(search: Search, mass: Floats) -> NDArray[np.int64]:
+    """Return the terms of the background's stated order at masses (W,); a choice takes at most these."""
+    return np.asarray(search.background.order_at(mass), dtype=np.int64) + 1
 
 
 def check_units(search: Search, stored: Mapping[str, str]) -> None:
@@ -219,6 +224,9 @@ def check_runnable(search: Search) -> None:
         f"signal shape {search.signal.shape!r}": search.signal.shape not in shapes.SIGNAL_SHAPES,
         f"background shape {search.background.shape!r}": search.background.shape
         not in ("chebyshev", "exponential"),
+        f"the order of a background of shape {search.background.shape!r} by {search.background.choose}": (
+            search.background.choose != "fixed" and search.background.shape != "chebyshev"
+        ),
     }
     wanted = [text for text, found in beyond.items() if found]
     if wanted:

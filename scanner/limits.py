@@ -1,6 +1,6 @@
 """One block of windows to one block of results: fit, limit, cross section and coupling."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,9 @@ from scanner.likelihood import BinnedProblem
 from scanner.models import MODELS
 from scanner.seeds import window_keys
 from scanner.stats import METHODS, Settings
+from scanner.stats.envelope import with_envelope
 from scanner.stats.limits import NO_LIMIT
+from scanner.stats.order import CHOICES
 from scanner.windows import WindowGrid
 
 Floats = NDArray[np.float64]
@@ -65,9 +67,12 @@ def scan_block(
     problem, slope = window_problem(
         search, grid, counts, block, configuration=configuration, identity=identity
     )
-    limits = METHODS[method](problem, Settings(search.confidence_level))
-    parameters = dict(search.configurations[configuration].parameters)
     mass = grid.mass[block]
+    settings = Settings(search.confidence_level)
+    limits = METHODS[method](problem, settings)
+    if search.background.choose == "discrete_profile":
+        limits = with_envelope(replace(problem, terms=engine.highest_terms(search, mass)), settings, limits)
+    parameters = dict(search.configurations[configuration].parameters)
     efficiency = search.signal.efficiency(mass, **parameters)
     results: Results = {
         "n_observed": counts.sum(axis=1).astype(np.int64),
@@ -80,6 +85,7 @@ def scan_block(
         "yield_limit_expected": limits.expected,
         "efficiency": efficiency,
         "resolution": grid.resolution[block],
+        "background_order": problem.terms - 1,
         "background_coefficients": limits.background_coefficients,
         "fit_quality": limits.fit_quality,
         "status": limits.status,
@@ -96,7 +102,8 @@ def window_problem(
 ) -> tuple[BinnedProblem, Floats | None]:
     """Return the likelihoods of a block of windows, and the slopes of an exponential background in them.
 
-    Parameters are those of `scan_block`; toys pass through here as the data do.
+    Parameters are those of `scan_block`; toys pass through here as the data do. Where the definition
+    chooses the order of the background, it is chosen here, from a window's own counts.
     """
     parameters = dict(search.configurations[configuration].parameters)
     slope = engine.slopes(search, grid, block, counts)
@@ -110,12 +117,12 @@ def window_problem(
         terms=model.terms,
         keys=window_keys(identity, name, grid.region, block),
     )
-    return problem, slope
+    return replace(problem, terms=CHOICES[search.background.choose](problem)), slope
 
 
 def leave_out(results: Results, vetoed: NDArray[np.bool_]) -> Results:
     """Turn the results of vetoed windows into NaN with a status of their own; counts and efficiency stay."""
-    kept = ("n_observed", "efficiency", "resolution", "status", "method")
+    kept = ("n_observed", "efficiency", "resolution", "status", "method", "background_order")
     masked = {name: values if name in kept else _blank(values, vetoed) for name, values in results.items()}
     masked["status"] = np.where(vetoed, np.uint8(VETOED), results["status"])
     masked["method"] = np.where(vetoed, np.uint8(NO_LIMIT), results["method"])

@@ -1,6 +1,7 @@
 """Expected limits at future luminosities, from Asimov data."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import xarray as xr
@@ -116,6 +117,8 @@ def _region(search: Search, cube: xr.Dataset, grid: WindowGrid, scale: float, re
     everything = slice(0, len(grid))
     slope = cube["background_slope"].to_numpy() if "background_slope" in cube else None
     model = engine.window_model(search, grid, everything, {}, slope)
+    if "background_order" in cube:
+        model = replace(model, terms=cube["background_order"].to_numpy().astype(np.int64) + 1)
     coefficients = np.nan_to_num(cube["background_coefficients"].to_numpy()[:, : model.background.shape[1]])
     background = np.maximum(np.einsum("wk,wkb->wb", coefficients, model.background), 0.0)
     under = (background * model.core).sum(axis=1)

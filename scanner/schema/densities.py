@@ -125,7 +125,10 @@ class Background(Strict):
         "chebyshev"
     )
     order: Orders = (OrderRule(when=ELSE, order=1),)
-    choose: Literal["fixed", "f_test", "discrete_profile"] = "fixed"
+    choose: Literal["fixed", "f_test", "discrete_profile"] = Field(
+        default="fixed",
+        description="how each window's order is chosen; all but fixed take `order` as the highest one",
+    )
     estimate: Literal["fit", "simulation", "sideband", "given"] = "fit"
     sideband: Sideband | None = None
     templates: dict[Name, Template] = Field(default_factory=dict)

@@ -11,6 +11,7 @@ from scanner import expressions, shapes, windows
 from scanner.channel import ChannelPlan, WindowTable
 from scanner.definition import Search
 from scanner.errors import InputError
+from scanner.schema.densities import DEFAULT_POWER
 from scanner.schema.functions import Function
 from scanner.schema.names import NAMED_CONSTANTS
 from scanner.selection import Selection
@@ -121,7 +122,11 @@ class WindowModel:
 
 
 def window_model(
-    search: Search, grid: WindowGrid, block: slice, parameters: Mapping[str, float], slope: Floats | None
+    search: Search,
+    grid: WindowGrid,
+    block: slice,
+    parameters: Mapping[str, float],
+    nonlinear: Mapping[str, Floats],
 ) -> WindowModel:
     """Integrate signal and background over the bins of a block of windows.
 
@@ -131,15 +136,16 @@ def window_model(
         Windows of the grid.
     parameters : mapping
         The model configuration.
-    slope : (W,) float, optional
-        Slopes of an exponential background, see `slopes`.
+    nonlinear : mapping of (W,) float
+        Non-linear parameters of the background, see `nonlinear_start`.
     """
     indices = grid.edge_indices(block)
     mass, resolution = grid.mass[block], grid.resolution[block]
     edges_mass = grid.edges_mass[indices]
-    extra = {name: function(mass, **parameters) for name, function in search.signal.parameters.items()}
+    extra = signal_parameters(search, mass, resolution, parameters)
     signal = shapes.signal_integrals(search.signal.shape, edges_mass, mass, resolution, extra)
-    background, terms = background_terms(search, grid.edges[indices], mass, slope)
+    known = {**background_constants(search, grid, mass), **nonlinear}
+    background, terms = background_terms(search, grid.edges[indices], mass, known)
     return WindowModel(signal, background, terms, core(edges_mass, mass, resolution))
 
 
@@ -152,11 +158,43 @@ def vetoed(search: Search, mass: Floats) -> NDArray[np.bool_]:
     return inside
 
 
-def slopes(search: Search, grid: WindowGrid, block: slice, counts: Floats) -> Floats | None:
-    """Return the slope of an exponential background in each window, (W,); None for other shapes."""
-    if search.background.shape != "exponential":
-        return None
-    return shapes.exponential_slope(grid.edges[grid.edge_indices(block)], counts)
+def signal_parameters(
+    search: Search, mass: Floats, resolution: Floats, parameters: Mapping[str, float]
+) -> dict[str, Floats]:
+    """Return the parameters of the signal's shape at masses [GeV], (W,) each; a width is in resolutions."""
+    signal = search.signal
+    found = {name: function(mass, **parameters) for name, function in signal.parameters.items()}
+    if signal.width is not None:
+        found["width"] = signal.width(mass, **parameters) / resolution
+    return found
+
+
+def nonlinear_start(search: Search, grid: WindowGrid, block: slice, counts: Floats) -> dict[str, Floats]:
+    """Return the background's non-linear parameters as fitted to all events of each window, (W,) each.
+
+    They are what the background's density is linearised around; empty for polynomials.
+    """
+    constants = background_constants(search, grid, grid.mass[block])
+    edges = grid.edges[grid.edge_indices(block)]
+    return shapes.background_start(search.background.shape, edges, counts, constants)
+
+
+def background_constants(search: Search, grid: WindowGrid, mass: Floats) -> dict[str, Floats]:
+    """Return the fixed numbers of the background's shape, (W,) each, in the observable's unit."""
+    background = search.background
+    region = next(region for region in search.regions if region.name == grid.region)
+    peak = expressions.parse(region.peak)
+    found: dict[str, Floats] = {}
+    for name in ("threshold", "endpoint"):
+        stated = getattr(background, name)
+        if stated is not None:
+            at = np.full(len(mass), stated)
+            value = peak.evaluate(constants(search) | window_variables(search, at))
+            found[name] = np.broadcast_to(np.asarray(value, dtype=np.float64), at.shape)
+    if "power" in shapes.BACKGROUNDS[background.shape].constants:
+        power = DEFAULT_POWER if background.power is None else background.power
+        found["power"] = np.full(len(mass), power)
+    return found
 
 
 def core(edges_mass: Floats, mass: Floats, resolution: Floats) -> NDArray[np.bool_]:
@@ -167,13 +205,18 @@ def core(edges_mass: Floats, mass: Floats, resolution: Floats) -> NDArray[np.boo
 
 
 def background_terms(
-    search: Search, edges: Floats, mass: Floats, slope: Floats | None
+    search: Search, edges: Floats, mass: Floats, parameters: Mapping[str, Floats]
 ) -> tuple[Floats, NDArray[np.int64]]:
-    """Integrate the background's terms over bins, (W, K, B), with the terms that each window uses, (W,)."""
-    if slope is not None:
-        return shapes.exponential_integrals(edges, slope), np.full(len(mass), 2, dtype=np.int64)
-    terms = highest_terms(search, mass)
-    return shapes.chebyshev_integrals(edges, int(terms.max())), terms
+    """Integrate the background's terms over bins, (W, K, B), with the terms that each window uses, (W,).
+
+    Terms of a shape with non-linear parameters are its density and the derivatives of it.
+    """
+    shape = shapes.BACKGROUNDS[search.background.shape]
+    terms = highest_terms(search, mass) if shape.polynomial else np.ones(len(mass), dtype=np.int64)
+    integrals = shapes.background_integrals(
+        search.background.shape, edges, parameters, terms, derivatives=bool(shape.parameters)
+    )
+    return integrals, terms * (1 + len(shape.parameters))
 
 
 def highest_terms(search: Search, mass: Floats) -> NDArray[np.int64]:
@@ -221,11 +264,10 @@ def check_runnable(search: Search) -> None:
         "an unbinned likelihood": search.method.likelihood != "binned",
         f"limits by {search.method.limit}": search.method.limit not in METHODS,
         f"published counts instead of events ({search.inputs})": search.inputs != "events",
-        f"signal shape {search.signal.shape!r}": search.signal.shape not in shapes.SIGNAL_SHAPES,
-        f"background shape {search.background.shape!r}": search.background.shape
-        not in ("chebyshev", "exponential"),
+        f"signal shape {search.signal.shape!r}": search.signal.shape not in shapes.SIGNALS,
+        f"background shape {search.background.shape!r}": search.background.shape not in shapes.BACKGROUNDS,
         f"the order of a background of shape {search.background.shape!r} by {search.background.choose}": (
-            search.background.choose != "fixed" and search.background.shape != "chebyshev"
+            search.background.choose != "fixed" and search.background.shape not in ("chebyshev", "linear")
         ),
     }
     wanted = [text for text, found in beyond.items() if found]

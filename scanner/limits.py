@@ -64,7 +64,7 @@ def scan_block(
         The variables of the limit cube, each with W as first dimension; expected limits are
         (W, 5) at `scanner.constants.QUANTILES`.
     """
-    problem, slope = window_problem(
+    problem, nonlinear = window_problem(
         search, grid, counts, block, configuration=configuration, identity=identity
     )
     mass = grid.mass[block]
@@ -91,23 +91,22 @@ def scan_block(
         "status": limits.status,
         "method": limits.method,
     }
-    if slope is not None:
-        results["background_slope"] = slope
+    results |= {f"background_{name}": values for name, values in nonlinear.items()}
     results |= physics_limits(search, mass, limits.yield_limit, limits.expected, efficiency, exposure)
     return leave_out(results, engine.vetoed(search, mass))
 
 
 def window_problem(
     search: Search, grid: WindowGrid, counts: Floats, block: slice, *, configuration: int, identity: str = ""
-) -> tuple[BinnedProblem, Floats | None]:
-    """Return the likelihoods of a block of windows, and the slopes of an exponential background in them.
+) -> tuple[BinnedProblem, dict[str, Floats]]:
+    """Return the likelihoods of a block of windows, and the background's non-linear parameters in them.
 
     Parameters are those of `scan_block`; toys pass through here as the data do. Where the definition
     chooses the order of the background, it is chosen here, from a window's own counts.
     """
     parameters = dict(search.configurations[configuration].parameters)
-    slope = engine.slopes(search, grid, block, counts)
-    model = engine.window_model(search, grid, block, parameters, slope)
+    nonlinear = engine.nonlinear_start(search, grid, block, counts)
+    model = engine.window_model(search, grid, block, parameters, nonlinear)
     name = search.configurations[configuration].name
     problem = BinnedProblem(
         counts,
@@ -117,7 +116,7 @@ def window_problem(
         terms=model.terms,
         keys=window_keys(identity, name, grid.region, block),
     )
-    return replace(problem, terms=CHOICES[search.background.choose](problem)), slope
+    return replace(problem, terms=CHOICES[search.background.choose](problem)), nonlinear
 
 
 def leave_out(results: Results, vetoed: NDArray[np.bool_]) -> Results:

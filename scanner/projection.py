@@ -15,6 +15,7 @@ from scanner.definition import Search
 from scanner.errors import InputError
 from scanner.limits import Exposure, physics_limits
 from scanner.schema.statistics import Systematic
+from scanner.shapes import BACKGROUNDS
 from scanner.stats import expected_limits
 from scanner.windows import WindowGrid
 
@@ -115,8 +116,9 @@ TARGETS = {"signal": SIGNAL_TARGETS, "background": BACKGROUND_TARGETS}
 def _region(search: Search, cube: xr.Dataset, grid: WindowGrid, scale: float, relative: Floats) -> Floats:
     """Return the expected yield limits of one region, (W, 5)."""
     everything = slice(0, len(grid))
-    slope = cube["background_slope"].to_numpy() if "background_slope" in cube else None
-    model = engine.window_model(search, grid, everything, {}, slope)
+    names = BACKGROUNDS[search.background.shape].parameters
+    nonlinear = {name: cube[f"background_{name}"].to_numpy() for name in names}
+    model = engine.window_model(search, grid, everything, {}, nonlinear)
     if "background_order" in cube:
         model = replace(model, terms=cube["background_order"].to_numpy().astype(np.int64) + 1)
     coefficients = np.nan_to_num(cube["background_coefficients"].to_numpy()[:, : model.background.shape[1]])

@@ -37,6 +37,7 @@ def _bounded(scope: Scope) -> Iterator[Bounded]:
     """Yield the functions with the bounds of their values: above the one, at most the other."""
     search, signal = scope.search, scope.search.signal
     yield ("signal", "resolution"), signal.stated_resolution, 0.0, np.inf
+    yield ("signal", "width"), signal.width, 0.0, np.inf
     yield ("signal", "efficiency"), signal.stated_efficiency, 0.0, 1.0
     yield ("window", "half_width"), search.window.half_width, 0.0, np.inf
     for name, function in signal.resolutions.items():
@@ -160,6 +161,8 @@ def _signal(scope: Scope) -> Iterator[Finding]:
     search, signal = scope.search, scope.search.signal
     if search.scan_axis.step is not None and signal.stated_resolution is None and not signal.resolutions:
         yield Finding(("signal",), "'resolution' is missing: the steps of the scan are in units of it")
+    if (signal.shape == "voigt") != (signal.width is not None):
+        yield Finding(("signal",), "the shape 'voigt' and its natural 'width' go together")
     for name in SHAPE_PARAMETERS.get(signal.shape, ()):
         if name not in signal.parameters:
             message = f"the shape {signal.shape!r} needs the parameter {name!r}, under signal.parameters"

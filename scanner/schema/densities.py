@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
 from scanner.errors import InputError
 from scanner.schema.base import (
+    Energy,
     Expression,
     FreeName,
     Name,
@@ -24,27 +25,59 @@ from scanner.schema.names import MASS_ALIAS, NAMED_CONSTANTS
 
 ELSE = "else"
 HIGHEST_ORDER = 30
-SHAPE_PARAMETERS = {"double_gaussian": ("fraction", "ratio"), "crystal_ball": ("alpha", "n")}
-"""Parameters that a signal shape wants beside the resolution."""
+SHAPE_PARAMETERS = {
+    "double_gaussian": ("fraction", "ratio"),
+    "crystal_ball": ("alpha", "n"),
+    "double_crystal_ball": ("alpha_low", "n_low", "alpha_high", "n_high"),
+    "johnson": ("gamma", "delta"),
+}
+"""Parameters that a signal shape wants beside the resolution; the width of a `voigt` is a key of its own."""
 PARAMETER_BOUNDS = {
     "fraction": (0.0, 1.0),
     "ratio": (0.0, 100.0),
     "alpha": (-100.0, 100.0),
     "n": (1.0, 1000.0),
+    "alpha_low": (0.0, 100.0),
+    "alpha_high": (0.0, 100.0),
+    "n_low": (1.0, 1000.0),
+    "n_high": (1.0, 1000.0),
+    "gamma": (-20.0, 20.0),
+    "delta": (0.5, 100.0),
 }
 """A parameter is above the first and at most the second; a negative alpha is a tail to high values."""
+
+SHAPE_CONSTANTS = {
+    "argus": ("endpoint", "power"),
+    "threshold": ("threshold",),
+    "threshold_polynomial": ("threshold", "power"),
+}
+"""Numbers that a background shape takes from the definition; those of no other shape."""
+DEFAULT_POWER = 0.5
+MOST_POWER = 100.0
 
 
 class Signal(Sourced):
     """The signal's density and its efficiency."""
 
-    inherited = ("resolution", "efficiency")
+    inherited = ("resolution", "efficiency", "width")
     inherited_maps = ("parameters", "resolutions")
 
-    shape: Literal["gaussian", "double_gaussian", "crystal_ball", "template", "counting"] = "gaussian"
+    shape: Literal[
+        "gaussian",
+        "double_gaussian",
+        "crystal_ball",
+        "double_crystal_ball",
+        "voigt",
+        "johnson",
+        "template",
+        "counting",
+    ] = "gaussian"
     stated_resolution: EnergyFunction | None = Field(default=None, alias="resolution")
     resolutions: dict[Name, EnergyFunction] = Field(
         default_factory=dict, description="of further observables, by name"
+    )
+    width: EnergyFunction | None = Field(
+        default=None, description="natural width of a voigt: full width at half maximum"
     )
     stated_efficiency: NumberFunction | None = Field(default=None, alias="efficiency")
     parameters: dict[FreeName, NumberFunction] = Field(default_factory=dict)
@@ -121,9 +154,18 @@ class Template(Strict):
 class Background(Strict):
     """The background's density or count."""
 
-    shape: Literal["chebyshev", "bernstein", "exponential", "power_law", "linear", "template", "counting"] = (
-        "chebyshev"
-    )
+    shape: Literal[
+        "chebyshev",
+        "bernstein",
+        "linear",
+        "exponential",
+        "power_law",
+        "argus",
+        "threshold",
+        "threshold_polynomial",
+        "template",
+        "counting",
+    ] = "chebyshev"
     order: Orders = (OrderRule(when=ELSE, order=1),)
     choose: Literal["fixed", "f_test", "discrete_profile"] = Field(
         default="fixed",
@@ -134,6 +176,11 @@ class Background(Strict):
     templates: dict[Name, Template] = Field(default_factory=dict)
     template_statistics: Literal["none", "barlow_beeston_lite"] = "barlow_beeston_lite"
     systematic: Number | None = Field(default=None, description="relative error of a counted background")
+    threshold: Energy | None = Field(default=None, description="mass from which a threshold shape rises")
+    endpoint: Energy | None = Field(default=None, description="mass at which an argus shape ends")
+    power: Number | None = Field(
+        default=None, description=f"fixed power of argus and threshold_polynomial; {DEFAULT_POWER} if absent"
+    )
     mass_axis: FreeName = "m"
     source: Source | None = None
 
@@ -147,7 +194,22 @@ class Background(Strict):
             raise ValueError("'shape: template' and 'templates' go together")
         if self.systematic is not None and self.source is None:
             raise ValueError("the systematic of a background needs its 'source'")
+        self._check_constants()
         return self
+
+    def _check_constants(self) -> None:
+        wanted = SHAPE_CONSTANTS.get(self.shape, ())
+        for key in ("threshold", "endpoint", "power"):
+            stated = getattr(self, key) is not None
+            if stated and key not in wanted:
+                users = ", ".join(shape for shape, names in SHAPE_CONSTANTS.items() if key in names)
+                raise ValueError(f"'{key}' goes together with the shapes {users}, not with {self.shape}")
+            if not stated and key in wanted and key != "power":
+                raise ValueError(
+                    f"the shape {self.shape!r} needs the mass '{key}', such as '{key}: 5.29 GeV'"
+                )
+        if self.power is not None and not -1.0 < self.power <= MOST_POWER:
+            raise ValueError(f"power {self.power:g}: it must be above -1 and at most {MOST_POWER:g}")
 
     def order_at(self, m: ArrayLike, **others: ArrayLike) -> NDArray[np.int64]:
         """Return the order of the background at masses [GeV]: that of the first rule that holds.

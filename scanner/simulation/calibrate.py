@@ -108,7 +108,7 @@ def fit_peak(
     """
     edges = mass + start * np.linspace(-REACH, REACH, BINS + 1)
     counts = np.histogram(masses, bins=edges)[0]
-    free = [name for name in shapes.SIGNAL_SHAPES[shape][1] if name not in fixed]
+    free = [name for name in shapes.SIGNALS[shape].parameters if name not in fixed]
 
     def unpack(x: Array) -> tuple[float, dict[str, float]]:
         values = {name: STARTS[name] * float(np.exp(v)) for name, v in zip(free, x[1:], strict=True)}

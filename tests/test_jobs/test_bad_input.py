@@ -310,7 +310,7 @@ def test_windows_without_events_say_so_and_exclude_minus_log_alpha(darkscan, def
     search = definition.load(definition_file)
     (grid,) = engine.grids(search).values()
     window = int(np.argmin(np.abs(grid.mass - 2.5)))
-    model = engine.window_model(search, grid, slice(window, window + 1), {}, None)
+    model = engine.window_model(search, grid, slice(window, window + 1), {}, {})
     efficiency = model.signal[model.core].sum()
     assert efficiency == pytest.approx(0.954, abs=0.01)
     assert found["values"]["yield_limit"] == pytest.approx(-log(0.1) / efficiency, rel=1e-9)

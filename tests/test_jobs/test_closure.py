@@ -119,7 +119,7 @@ def test_windows_without_background_scale_with_the_luminosity(found):
     xr.testing.assert_allclose(scaled, xr.full_like(scaled, QUARTER), rtol=1e-9)
     search = definition.parse(injection.text, where="closure.yaml")
     (grid,) = engine.grids(search).values()
-    model = engine.window_model(search, grid, slice(None), {}, None)
+    model = engine.window_model(search, grid, slice(None), {}, {})
     share = (model.signal * model.core).sum(axis=1)
     events = cube.limits.project([times])["yield_limit_expected"].sel(quantile=0.5).to_numpy()[0]
     np.testing.assert_allclose(events * share, -np.log(1.0 - cube.attrs["confidence_level"]), rtol=1e-6)

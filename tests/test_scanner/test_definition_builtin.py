@@ -11,7 +11,7 @@ from scanner.definition import from_json, json_schema, load, names, parse, templ
 from scanner.errors import InputError
 from scanner.models import MODELS
 from scanner.schema.channels import Channel
-from scanner.schema.densities import SHAPE_PARAMETERS
+from scanner.schema.densities import SHAPE_CONSTANTS, SHAPE_PARAMETERS
 from scanner.schema.functions import Function
 
 BUILT_IN = ("alp_gg", "bump_hunt", "s_mumu", "zp_mumu")
@@ -66,8 +66,11 @@ def test_their_models_are_known(name):
 
 
 def test_the_shapes_ask_for_the_parameters_that_the_engine_wants():
-    wanted = {name: parameters for name, (_, parameters) in shapes.SIGNAL_SHAPES.items() if parameters}
+    wanted = {name: shape.parameters for name, shape in shapes.SIGNALS.items() if shape.parameters}
+    assert wanted.pop("voigt") == ("width",)
     assert wanted == SHAPE_PARAMETERS
+    constants = {name: shape.constants for name, shape in shapes.BACKGROUNDS.items() if shape.constants}
+    assert constants == SHAPE_CONSTANTS
 
 
 def test_zp_mumu():

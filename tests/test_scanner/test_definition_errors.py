@@ -30,7 +30,7 @@ CASES = {
         HUNT + "signal: {shap: gaussian}\n",
         (
             "my.yaml:2:10: signal.shap: unknown key 'shap'; did you mean 'shape'?; "
-            "allowed: shape, resolution, resolutions, efficiency, parameters, template, source"
+            "allowed: shape, resolution, resolutions, width, efficiency, parameters, template, source"
         ),
     ),
     "unknown key in a list": (
@@ -114,7 +114,8 @@ CASES = {
         HUNT + "signal: {shape: gausian}\n",
         (
             "my.yaml:2:17: signal.shape: 'gausian' is not known here; did you mean 'gaussian'?; "
-            "allowed: gaussian, double_gaussian, crystal_ball, template, counting"
+            "allowed: gaussian, double_gaussian, crystal_ball, double_crystal_ball, voigt, johnson, "
+            "template, counting"
         ),
     ),
     "unknown built-in": (

@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 WORKERS ?= 2
 
-.PHONY: setup demo test lint bench requirements clean
+.PHONY: setup demo test lint bench root requirements clean
 
 setup: $(READY)
 
@@ -28,9 +28,14 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/darkscan bench
 
+# ROOT as a second opinion in tests, in an environment of its own: its tests are skipped where it is absent.
+root:
+	$(PYTHON) -m venv .venv-root
+	.venv-root/bin/pip install --quiet --disable-pip-version-check root numpy
+
 requirements:
 	uv pip compile pyproject.toml --all-extras --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --output-file requirements.txt
 
 clean:
-	rm -rf .venv demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf .venv .venv-root demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

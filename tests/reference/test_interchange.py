@@ -1,0 +1,148 @@
+"""Windows written for other tools have the same maximum and the same limit there."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pyhf
+import pytest
+
+from scanner.errors import InputError
+from scanner.fit import fit
+from scanner.interchange import hs3_document, pyhf_workspace
+from scanner.likelihood import BinnedProblem
+from scanner.nuisances import Nuisances
+from scanner.shapes import chebyshev_integrals, signal_integrals
+from scanner.stats import METHODS, Settings
+
+# pyhf 0.7 checks workspaces by a class that jsonschema calls old.
+pytestmark = pytest.mark.filterwarnings("ignore:jsonschema.RefResolver:DeprecationWarning")
+
+LEVEL = 0.9
+ORACLE = Path(__file__).parent / "oracles" / "roofit_window.py"
+ROOT_PYTHON = Path(__file__).parents[2] / ".venv-root" / "bin" / "python"
+
+
+def problem(seed, rate, signal_yield=0.0, bins=20, terms=2, nuisances=None):
+    rng = np.random.default_rng(seed)
+    edges = np.linspace(2.9, 3.1, bins + 1)[None]
+    signal = signal_integrals("gaussian", edges, np.array([3.0]), np.array([0.02]), {})
+    background = chebyshev_integrals(edges, terms)
+    truth = background[0].T @ (rate * bins * np.array([1.0, -0.4, 0.1][:terms])) + signal_yield * signal[0]
+    return BinnedProblem(rng.poisson(truth)[None].astype(float), signal, background, nuisances=nuisances)
+
+
+def systematics(terms=2, bins=20, statistics=0.0):
+    """Return an efficiency, a mass scale, a spurious signal, and a fixed peak of known size."""
+    edges = np.linspace(2.9, 3.1, bins + 1)[None]
+
+    def peak(mass):
+        return signal_integrals("gaussian", edges, np.array([mass]), np.array([0.02]), {})[0]
+
+    norm = np.zeros((1, 3, terms + 2, 2))
+    norm[0, 0, 0] = np.log(0.9), np.log(1.15)
+    norm[0, 0, terms + 1] = np.log(0.95), np.log(1.05)
+    shape = np.stack(
+        [[peak(2.996) - peak(3.0), peak(3.004) - peak(3.0)], [-6.0 * peak(3.0), 6.0 * peak(3.0)]]
+    )
+    return Nuisances(
+        ("efficiency", "scale", "spurious"),
+        norm,
+        shape[None],
+        np.array([1, 2]),
+        np.array([0, terms + 1]),
+        (40.0 * peak(2.95) + 3.0)[None, None],
+        observed=np.array([[0.2, -0.3, 0.1]]),
+        statistics=np.full((1, bins), statistics),
+        uncertain=np.array([False] * (terms + 1) + [True]),
+    )
+
+
+CASES = {
+    "dense": problem(1, 500.0, 150.0),
+    "deficit": problem(2, 80.0, -40.0),
+    "excess": problem(3, 30.0, 60.0, terms=3),
+    "nuisances": problem(4, 60.0, 90.0, nuisances=systematics()),
+    "template statistics": problem(5, 60.0, 20.0, nuisances=systematics(statistics=0.1)),
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def minuit():
+    pyhf.set_backend("numpy", pyhf.optimize.minuit_optimizer(tolerance=1e-4, strategy=2))
+    yield
+    pyhf.set_backend("numpy")
+
+
+def read(case):
+    workspace = pyhf.Workspace(json.loads(json.dumps(pyhf_workspace(case, 0))))
+    model = workspace.model(
+        modifier_settings={"normsys": {"interpcode": "code4"}, "histosys": {"interpcode": "code4p"}}
+    )
+    return model, workspace.data(model)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_pyhf_finds_the_same_maximum_and_limit(name):
+    case = CASES[name]
+    model, data = read(case)
+    best = pyhf.infer.mle.fit(data, model)[model.config.poi_index]
+    ours = fit(case)
+    assert best == pytest.approx(ours.yields[0], abs=3e-3 * ours.errors[0])
+    limits = METHODS["asymptotic"](case, Settings(LEVEL))
+    bounds = model.config.suggested_bounds()
+    bounds[model.config.poi_index] = (0.0, bounds[model.config.poi_index][1])  # q̃ compares with 0 below 0
+    level = pyhf.infer.hypotest(limits.yield_limit[0], data, model, test_stat="qtilde", par_bounds=bounds)
+    assert float(level) == pytest.approx(1.0 - LEVEL, rel=2e-3)
+
+
+def test_window_without_background_terms_is_written():
+    peak = signal_integrals("gaussian", np.linspace(-1, 1, 5)[None], np.zeros(1), np.ones(1), {})
+    bare = BinnedProblem(np.array([[0.0, 2.0, 1.0, 0.0]]), peak, np.empty((1, 0, 4)))
+    model, data = read(bare)
+    assert pyhf.infer.mle.fit(data, model)[0] == pytest.approx(3.0 / peak.sum(), rel=1e-4)
+
+
+def test_bins_that_nothing_reaches_are_left_out():
+    case = CASES["dense"]
+    cut = BinnedProblem(case.counts * 1.0, case.signal * 1.0, case.background * 1.0)
+    for array in (cut.counts, cut.signal, cut.background[0]):
+        array[..., 3:6] = 0.0
+    assert len(pyhf_workspace(cut, 0)["observations"][0]["data"]) == 17
+    assert hs3_document(cut, 0)["data"][0]["axes"][0]["nbins"] == 17
+
+
+def test_statistics_of_samples_without_a_positive_sum_are_refused():
+    nuisances = systematics(statistics=0.1)
+    wrong = Nuisances(
+        nuisances.names,
+        nuisances.norm,
+        nuisances.shape,
+        nuisances.shape_nuisance,
+        nuisances.shape_sample,
+        nuisances.fixed,
+        statistics=nuisances.statistics,
+        uncertain=np.array([False, False, True, False]),  # the first Chebyshev polynomial changes its sign
+    )
+    with pytest.raises(InputError, match="fixed samples only"):
+        pyhf_workspace(problem(5, 60.0, nuisances=wrong), 0)
+
+
+@pytest.mark.skipif(not ROOT_PYTHON.exists(), reason="no ROOT: `make root` sets up its environment")
+def test_roofit_finds_the_same_maximum_and_limit(tmp_path):
+    paths = []
+    for number, case in enumerate(CASES.values()):
+        path = tmp_path / f"{number}.json"
+        path.write_text(json.dumps(hs3_document(case, 0)))
+        paths.append(str(path))
+    run = subprocess.run(
+        [ROOT_PYTHON, ORACLE, str(LEVEL), *paths], capture_output=True, text=True, check=True, timeout=600
+    )
+    found = json.loads(run.stdout.rpartition("RESULT")[2])
+    for (name, case), theirs in zip(CASES.items(), found, strict=True):
+        ours, limits = fit(case), METHODS["asymptotic"](case, Settings(LEVEL))
+        assert theirs["yield"] == pytest.approx(ours.yields[0], abs=3e-3 * ours.errors[0]), name
+        rise = 2.0 * (fit(case, np.zeros(1)).nll - ours.nll)[0]
+        assert theirs["rise"] == pytest.approx(rise, rel=1e-3, abs=1e-4), name
+        assert theirs["limit"] == pytest.approx(limits.yield_limit[0], rel=2e-3), name

@@ -1,0 +1,139 @@
+"""Cubes for other tools: the likelihood of every window, and tables of limits."""
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from jobs import scan, work
+from scanner import interchange
+from scanner.errors import InputError
+from scanner.limits import window_problem
+from storage.locations import Location
+
+WRITERS = {"pyhf": interchange.pyhf_workspace, "hs3": interchange.hs3_document}
+"""Formats of a window's likelihood."""
+
+
+def open_cube_run(cube: str) -> work.Run:
+    """Open the run of a cube, whose histograms hold the windows' counts.
+
+    Raises
+    ------
+    InputError
+        If plan and parts no longer stand beside the cube.
+    """
+    place = scan.run_place(cube)
+    if not Location(place).exists(work.PLAN):
+        raise InputError(f"the likelihoods of {cube} are made from {place}, which is not there: scan again")
+    return work.open_run(place)
+
+
+def likelihoods(
+    cube: str, form: str, *, mass: float | None = None, configuration: str | None = None
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Write the likelihood of each window of a cube, or of the one nearest to a mass.
+
+    Parameters
+    ----------
+    cube : str
+        Path or URL; its run must stand beside it.
+    form : str
+        A key of `WRITERS`.
+    mass : float, optional
+        Mass [GeV].
+    configuration : str, optional
+        Name of a model configuration; default all.
+
+    Yields
+    ------
+    name : str
+        Configuration, region and mass.
+    document : dict
+    """
+    run = open_cube_run(cube)
+    names = [c.name for c in run.search.configurations]
+    if configuration is not None and configuration not in names:
+        raise InputError(f"no configuration {configuration!r}: take one of {', '.join(names)}")
+    for region, grid in run.grids.items():
+        for number, name in enumerate(names):
+            if configuration in (None, name):
+                for w in _chosen(run, region, mass):
+                    counts = work.window_counts(run.histograms[region], grid, number, slice(w, w + 1))
+                    problem, _ = window_problem(
+                        run.search, grid, counts, slice(w, w + 1), configuration=number
+                    )
+                    yield f"{name}-{region}-{grid.mass[w]:.6g}", WRITERS[form](problem, 0)
+
+
+def _chosen(run: work.Run, region: str, mass: float | None) -> list[int]:
+    """Return the windows of a region: all, or the nearest if it is the nearest of all regions."""
+    if mass is None:
+        return list(range(len(run.grids[region])))
+    distances = {name: np.abs(grid.mass - mass) for name, grid in run.grids.items() if len(grid)}
+    nearest = min(distances, key=lambda name: float(distances[name].min()))
+    return [int(np.argmin(distances[region]))] if region == nearest else []
+
+
+def write_likelihoods(cube: str, form: str, folder: Path, **chosen: Any) -> int:
+    """Write the likelihoods as files of a folder; return how many."""
+    folder.mkdir(parents=True, exist_ok=True)
+    count = 0
+    for name, document in likelihoods(cube, form, **chosen):
+        (folder / f"{name}.json").write_text(json.dumps(document))
+        count += 1
+    return count
+
+
+def table(cube: xr.Dataset) -> Iterator[list[Any]]:
+    """Return a cube as rows with a header: one row a window and configuration.
+
+    A variable of several numbers a window has a column each, ``name[label]``, its unit in brackets.
+    """
+    axis = cube.limits.axis
+    index = [name for name in ("configuration", axis) if name in cube.dims]
+    names = [str(name) for name, v in cube.variables.items() if axis in v.dims and name != axis]
+    parts = {name: cube[name].transpose(*index, ..., missing_dims="ignore") for name in names}
+    places = [(c, w) for c in range(cube.sizes.get("configuration", 1)) for w in range(cube.sizes[axis])]
+    yield [
+        *index,
+        *(f"{name}{label} [{_unit(v)}]" for name, v in parts.items() for label, _ in _columns(v, axis)),
+    ]
+    for c, w in places:
+        where = {"configuration": c, axis: w}
+        here = [cube[name].isel({name: where[name]}).item() for name in index]
+        yield [
+            *here,
+            *(
+                column.isel(where, missing_dims="ignore").item()
+                for v in parts.values()
+                for _, column in _columns(v, axis)
+            ),
+        ]
+
+
+def _unit(variable: xr.DataArray) -> str:
+    return str(variable.attrs.get("units", "1"))
+
+
+def _columns(variable: xr.DataArray, axis: str) -> Iterator[tuple[str, xr.DataArray]]:
+    more = [str(name) for name in variable.dims if name not in ("configuration", axis)]
+    if not more:
+        yield "", variable
+        return
+    (name,) = more
+    for i in range(variable.sizes[name]):
+        label = variable[name].isel({name: i}).item() if name in variable.coords else i
+        yield f"[{name}={label:g}]", variable.isel({name: i})
+
+
+def write_table(cube: xr.Dataset, path: Path) -> int:
+    """Write a cube as CSV; return the number of rows."""
+    rows = list(table(cube))
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return len(rows) - 1

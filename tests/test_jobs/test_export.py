@@ -1,0 +1,62 @@
+"""Exports of a cube: likelihoods that other tools fit, and tables."""
+
+import csv
+import json
+
+import numpy as np
+import pyhf
+import pytest
+
+from jobs.executors import SerialExecutor as Serial
+from jobs.scan import Options, scan
+
+# pyhf 0.7 checks workspaces by a class that jsonschema calls old.
+pytestmark = pytest.mark.filterwarnings("ignore:jsonschema.RefResolver:DeprecationWarning")
+
+
+@pytest.fixture
+def cube(search, store, tmp_path):
+    place = str(tmp_path / "cube.zarr")
+    return place, scan(search, store, place, executor=Serial(), options=Options())
+
+
+def test_exported_window_is_fitted_by_pyhf(cube, darkscan, tmp_path):
+    place, limits = cube
+    answer = darkscan("export", place, "--format", "pyhf", "-o", tmp_path / "out", "--at", "m=2.0")
+    assert answer.code == 0, answer
+    (file,) = (tmp_path / "out").iterdir()
+    workspace = pyhf.Workspace(json.loads(file.read_text()))
+    model = workspace.model()
+    pyhf.set_backend("numpy", pyhf.optimize.minuit_optimizer(tolerance=1e-4))
+    best = pyhf.infer.mle.fit(workspace.data(model), model)[model.config.poi_index]
+    pyhf.set_backend("numpy")
+    window = limits.limits.at(**{limits.limits.axis: 2.0})
+    assert best == pytest.approx(
+        float(window["signal_yield"]), abs=0.01 * float(window["signal_yield_error"])
+    )
+
+
+def test_every_window_is_exported(cube, darkscan, tmp_path):
+    place, limits = cube
+    assert darkscan("export", place, "--format", "hs3", "-o", tmp_path / "out").code == 0
+    files = sorted((tmp_path / "out").iterdir())
+    assert len(files) == limits.sizes[limits.limits.axis]
+    first = json.loads(files[0].read_text())
+    assert {"distributions", "data", "likelihoods", "domains", "analyses"} <= first.keys()
+
+
+def test_table_holds_the_cube(cube, darkscan, tmp_path):
+    place, limits = cube
+    assert darkscan("export", place, "--format", "csv", "-o", tmp_path / "limits.csv").code == 0
+    with (tmp_path / "limits.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    np.testing.assert_array_equal([float(row["yield_limit [1]"]) for row in rows], limits["yield_limit"])
+    medians = [float(row["yield_limit_expected[quantile=0.5] [1]"]) for row in rows]
+    np.testing.assert_array_equal(medians, limits["yield_limit_expected"].sel(quantile=0.5))
+
+
+def test_bad_exports_are_refused(cube, refused, tmp_path):
+    place, _ = cube
+    assert "take one of pyhf, hs3, csv" in refused("export", place, "--format", "xml", "-o", tmp_path / "o")
+    (tmp_path / "cube.zarr.run").rename(tmp_path / "elsewhere")
+    assert "scan again" in refused("export", place, "--format", "pyhf", "-o", tmp_path / "o")

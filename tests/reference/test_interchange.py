@@ -10,7 +10,7 @@ import pytest
 
 from scanner.errors import InputError
 from scanner.fit import fit
-from scanner.interchange import hs3_document, pyhf_workspace
+from scanner.interchange import STRENGTH, hs3_document, pyhf_workspace
 from scanner.likelihood import BinnedProblem
 from scanner.nuisances import Nuisances
 from scanner.shapes import chebyshev_integrals, signal_integrals
@@ -75,8 +75,13 @@ def minuit():
     pyhf.set_backend("numpy")
 
 
-def read(case):
-    workspace = pyhf.Workspace(json.loads(json.dumps(pyhf_workspace(case, 0))))
+def read(case, positive=False):
+    """Return pyhf's model and data; q̃ of pyhf wants a yield that cannot be negative."""
+    document = json.loads(json.dumps(pyhf_workspace(case, 0)))
+    for parameter in document["measurements"][0]["config"]["parameters"]:
+        if positive and parameter["name"] == STRENGTH:
+            parameter["bounds"][0][0], parameter["inits"] = 0.0, [max(0.0, *parameter["inits"])]
+    workspace = pyhf.Workspace(document)
     model = workspace.model(
         modifier_settings={"normsys": {"interpcode": "code4"}, "histosys": {"interpcode": "code4p"}}
     )
@@ -91,9 +96,9 @@ def test_pyhf_finds_the_same_maximum_and_limit(name):
     ours = fit(case)
     assert best == pytest.approx(ours.yields[0], abs=3e-3 * ours.errors[0])
     limits = METHODS["asymptotic"](case, Settings(LEVEL))
-    bounds = model.config.suggested_bounds()
-    bounds[model.config.poi_index] = (0.0, bounds[model.config.poi_index][1])  # q̃ compares with 0 below 0
-    level = pyhf.infer.hypotest(limits.yield_limit[0], data, model, test_stat="qtilde", par_bounds=bounds)
+    level = pyhf.infer.hypotest(
+        limits.yield_limit[0], *reversed(read(case, positive=True)), test_stat="qtilde"
+    )
     assert float(level) == pytest.approx(1.0 - LEVEL, rel=2e-3)
 
 

@@ -1,7 +1,8 @@
 """Fit HS3 documents with RooFit and set asymptotic CLs limits; run by a Python that has ROOT.
 
 Usage: roofit_window.py LEVEL FILE...; prints one JSON list with the yield, the rise of
-−2 ln L from it to zero, and the limit.
+−2 ln L from it to zero, and the limit. With ``serve LEVEL FILE`` it does instead what lines of standard
+input ask for, ``fit`` or ``limit``, and answers each with a number when done.
 """
 
 import json
@@ -70,11 +71,12 @@ class Window:
 
     def expectation(self):
         """Return the expected counts at the present parameters."""
-        total = self.pdf.expectedEvents(ROOT.RooArgSet(self.x))
+        observables = ROOT.RooArgSet(self.x)
+        total = self.pdf.expectedEvents(observables)
         found = []
         for i in range(self.x.numBins()):
             self.x.setVal(i + 0.5)
-            found.append(total * self.pdf.getVal(ROOT.RooArgSet(self.x)))
+            found.append(total * self.pdf.getVal(observables))
         return found
 
 
@@ -97,7 +99,10 @@ def cls(q, a):
 
 
 def limit(path, level):
-    window, twin = Window(path), Window(path)
+    return limit_of(Window(path), Window(path), level)
+
+
+def limit_of(window, twin, level):
     lowest = window.minimise()
     best, error = window.s.getVal(), window.s.getError()
     at_zero = window.minimise(0.0)
@@ -125,6 +130,21 @@ def limit(path, level):
     return {"yield": best, "rise": 2.0 * (at_zero - lowest), "limit": high}
 
 
-if __name__ == "__main__":
+def serve(level, path):
+    window, twin = Window(path), Window(path)
+    print("READY", flush=True)
+    for line in sys.stdin:
+        if line.strip() == "fit":
+            window.observe(window.counts, {n: window.start[n] for n in window.globals})
+            window.minimise()
+            print(window.s.getVal(), flush=True)
+        else:
+            window.observe(window.counts, {n: window.start[n] for n in window.globals})
+            print(limit_of(window, twin, level)["limit"], flush=True)
+
+
+if __name__ == "__main__" and sys.argv[1] == "serve":
+    serve(float(sys.argv[2]), sys.argv[3])
+elif __name__ == "__main__":
     level = float(sys.argv[1])
     print("RESULT", json.dumps([limit(path, level) for path in sys.argv[2:]]))

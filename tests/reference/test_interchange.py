@@ -63,6 +63,8 @@ CASES = {
     "dense": problem(1, 500.0, 150.0),
     "deficit": problem(2, 80.0, -40.0),
     "excess": problem(3, 30.0, 60.0, terms=3),
+}
+CONSTRAINED = {
     "nuisances": problem(4, 60.0, 90.0, nuisances=systematics()),
     "template statistics": problem(5, 60.0, 20.0, nuisances=systematics(statistics=0.1)),
 }
@@ -134,20 +136,38 @@ def test_statistics_of_samples_without_a_positive_sum_are_refused():
         pyhf_workspace(problem(5, 60.0, nuisances=wrong), 0)
 
 
-@pytest.mark.skipif(not ROOT_PYTHON.exists(), reason="no ROOT: `make root` sets up its environment")
-def test_roofit_finds_the_same_maximum_and_limit(tmp_path):
+def roofit(cases, folder):
+    """Return what RooFit finds in windows: yield, rise of −2 ln L to zero, limit."""
     paths = []
-    for number, case in enumerate(CASES.values()):
-        path = tmp_path / f"{number}.json"
-        path.write_text(json.dumps(hs3_document(case, 0)))
-        paths.append(str(path))
-    run = subprocess.run(
-        [ROOT_PYTHON, ORACLE, str(LEVEL), *paths], capture_output=True, text=True, check=True, timeout=600
-    )
-    found = json.loads(run.stdout.rpartition("RESULT")[2])
-    for (name, case), theirs in zip(CASES.items(), found, strict=True):
+    for number, case in enumerate(cases):
+        paths.append(folder / f"{number}.json")
+        paths[-1].write_text(json.dumps(hs3_document(case, 0)))
+    command = [ROOT_PYTHON, ORACLE, str(LEVEL), *paths]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600)
+    return json.loads(run.stdout.rpartition("RESULT")[2])
+
+
+needs_root = pytest.mark.skipif(
+    not ROOT_PYTHON.exists(), reason="no ROOT: `make root` sets up its environment"
+)
+
+
+@needs_root
+def test_roofit_finds_the_same_maximum_and_limit(tmp_path):
+    for (name, case), theirs in zip(CASES.items(), roofit(CASES.values(), tmp_path), strict=True):
         ours, limits = fit(case), METHODS["asymptotic"](case, Settings(LEVEL))
         assert theirs["yield"] == pytest.approx(ours.yields[0], abs=3e-3 * ours.errors[0]), name
         rise = 2.0 * (fit(case, np.zeros(1)).nll - ours.nll)[0]
         assert theirs["rise"] == pytest.approx(rise, rel=1e-3, abs=1e-4), name
         assert theirs["limit"] == pytest.approx(limits.yield_limit[0], rel=2e-3), name
+
+
+@needs_root
+def test_pyhf_and_roofit_agree_on_windows_with_nuisances(tmp_path):
+    for (name, case), theirs in zip(CONSTRAINED.items(), roofit(CONSTRAINED.values(), tmp_path), strict=True):
+        model, data = read(case)
+        best = pyhf.infer.mle.fit(data, model)[model.config.poi_index]
+        assert theirs["yield"] == pytest.approx(best, rel=2e-3), name
+        model, data = read(case, positive=True)
+        level = pyhf.infer.hypotest(theirs["limit"], data, model, test_stat="qtilde")
+        assert float(level) == pytest.approx(1.0 - LEVEL, rel=5e-3), name

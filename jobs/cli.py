@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.commands import bench, counting, cubes, demo, events, exports, scans, searches
+from jobs.commands import bench, counting, cubes, demo, events, exports, scans, searches, significance
 
 INTERRUPTED = 130
 """Exit code that typer gives an interrupt from the keyboard."""
@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(searches.app, name="searches")
-for module in (events, scans, cubes, exports, counting, demo, bench):
+for module in (events, scans, significance, cubes, exports, counting, demo, bench):
     module.register(app)
 
 
@@ -55,7 +55,7 @@ def main() -> None:
     except SystemExit as end:
         if end.code != INTERRUPTED:
             raise
-        _stop("interrupted: what is committed is kept; `scan --resume`, or the same `generate`, goes on", 3)
+        _stop("interrupted: what is committed is kept; `scan --resume`, or the same command, goes on", 3)
     except Exception as error:  # the last resort: users see a sentence, never a traceback
         if os.environ.get("DARKSCAN_DEBUG"):
             raise

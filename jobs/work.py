@@ -120,7 +120,7 @@ def open_run(place: str) -> Run:
 
 
 @lru_cache(maxsize=4)
-def _run_of(ticket: str) -> Run:
+def run_of(ticket: str) -> Run:
     """Open a run once a process."""
     digest, _, place = ticket.partition(" ")
     run = open_run(place)
@@ -131,7 +131,7 @@ def _run_of(ticket: str) -> Run:
 
 def execute(ticket: str, key: str) -> str:
     """Run one block of the run that a ticket names and commit its part; return the key."""
-    run = _run_of(ticket)
+    run = run_of(ticket)
     block = run.blocks[key]
     arrays = run_pass(run, block) if isinstance(block, PassBlock) else run_fit(run, block)
     run.parts.commit(key, arrays)

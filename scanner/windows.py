@@ -61,7 +61,7 @@ class WindowGrid:
         indices: Integers = self.first[windows, None] + self.stride[windows, None] * steps
         return indices
 
-    def counts(self, fine: NDArray[np.int64], windows: slice = slice(None)) -> Floats:
+    def counts(self, fine: NDArray[np.int64] | Floats, windows: slice = slice(None)) -> Floats:
         """Return the counts in each bin of some windows, (W, bins), from the fine histogram (F,)."""
         cumulative = np.concatenate(([0], np.cumsum(fine)))
         return np.ascontiguousarray(np.diff(cumulative[self.edge_indices(windows)], axis=1), dtype=np.float64)

@@ -6,6 +6,7 @@ state, so that it can be drawn on a worker, in a notebook or in a test alike.
 
 from scanner.plots.files import save
 from scanner.plots.limits import draw, limit_plot, overview_plot
+from scanner.plots.maxima import toy_maxima_plot
 from scanner.plots.overlays import Overlay
 from scanner.plots.projections import projection_plot
 from scanner.plots.spectra import Marker, spectrum_plot, window_plot
@@ -19,5 +20,6 @@ __all__ = [
     "projection_plot",
     "save",
     "spectrum_plot",
+    "toy_maxima_plot",
     "window_plot",
 ]

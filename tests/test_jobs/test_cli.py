@@ -24,7 +24,8 @@ finally:
     print(sorted(set(sys.modules) & set("{heavy}".split())), file=sys.stderr)
 """
 COMMANDS = (
-    "searches generate ingest verify plan scan status query project plot export limit demo bench".split()  # noqa: SIM905
+    *("searches", "generate", "ingest", "verify", "plan", "scan", "significance", "status", "query"),
+    *("project", "plot", "export", "limit", "demo", "bench"),
 )
 
 

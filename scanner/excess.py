@@ -6,9 +6,12 @@ import numpy as np
 
 from scanner.definition import Search
 from scanner.errors import InputError
-from scanner.spectrum import Counts, Line, LocalScan
+from scanner.spectrum import Floats, Line, LocalScan
 from scanner.stats import look_elsewhere
 from scanner.stats.look_elsewhere import FEW, Excess, ToyScans
+
+TOYS_AT_ONCE = 64
+"""Toys thrown together: the tables of the distribution are made once for them."""
 
 
 def observe(search: Search, lines: Sequence[Line]) -> Excess:
@@ -53,13 +56,15 @@ def scan_toys(lines: Sequence[Line], first: int, last: int) -> ToyScans:
     """
     shape = last - first
     scans = ToyScans(np.zeros(shape), *(np.zeros(shape, dtype=np.int64) for _ in range(3)))
-    for row, toy in enumerate(range(first, last)):
-        thrown: dict[int, Counts] = {}
+    for start in range(first, last, TOYS_AT_ONCE):
+        count = min(TOYS_AT_ONCE, last - start)
+        thrown: dict[int, Floats] = {}
         for line in lines:
             spectrum = line.spectrum
             if spectrum.key not in thrown:
-                thrown[spectrum.key] = spectrum.throw(toy)
-            _add(scans, row, line.scan(thrown[spectrum.key]))
+                thrown[spectrum.key] = spectrum.throw(start, count)
+            for row, events in enumerate(thrown[spectrum.key], start - first):
+                _add(scans, row, line.scan(events))
     return scans
 
 

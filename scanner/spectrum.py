@@ -21,13 +21,14 @@ from scanner.likelihood import BinnedProblem
 from scanner.limits import window_problem
 from scanner.seeds import key_of
 from scanner.stats.asymptotic import fit_hypotheses
+from scanner.stats.sampling import poisson_toys
 from scanner.windows import WindowGrid
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 Counts = NDArray[np.int64] | Floats
-"""Events in fine bins, whole numbers of either type."""
+"""Events in fine bins: integers of data, whole numbers of toys."""
 
 WINDOWS_AT_ONCE = 256
 """Windows whose fine templates are in memory together."""
@@ -57,10 +58,9 @@ class Spectrum:
     expectation: Floats
     key: int
 
-    def throw(self, toy: int) -> Counts:
-        """Return the events of a toy, (F,); they follow from the key and the toy's number alone."""
-        seed = np.array([self.key, toy], dtype=np.uint64)
-        return np.random.Generator(np.random.Philox(key=seed)).poisson(self.expectation)
+    def throw(self, first: int, count: int) -> Floats:
+        """Return the events of some toys, (count, F); a toy follows from the key and its number alone."""
+        return poisson_toys(self.expectation, self.key, first, count)
 
 
 def spectra(

@@ -59,6 +59,7 @@ def fit(problem: BinnedProblem, fixed_yields: Floats | None = None, *, second_op
     second_opinion : bool
         Whether iminuit is asked about windows that did not converge.
     """
+    problem.refuse_nuisances("a fit")
     windows, terms = problem.background.shape[:2]
     fixed = np.full(windows, np.nan) if fixed_yields is None else np.array(fixed_yields, dtype=np.float64)
     theta = np.empty((windows, terms + 1))

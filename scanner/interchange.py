@@ -7,7 +7,7 @@ the fit, ten standard deviations wide at least.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -155,7 +155,7 @@ def _errors(
 
 
 def _parameters(one: BinnedProblem, terms: int) -> tuple[dict[str, float], ...]:
-    best = fit(one)
+    best = fit(replace(one, nuisances=None))  # a start without the nuisances is good enough
     values = np.nan_to_num(np.concatenate([best.yields, best.background[0, :terms]]))
     names = [STRENGTH, *(f"background_{k}" for k in range(terms))]
     reach = REACH * np.sqrt(one.counts.sum() + 1.0) + np.abs(values)

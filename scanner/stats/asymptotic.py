@@ -72,6 +72,7 @@ def asymptotic_limits_above(problem: BinnedProblem, settings: Settings, threshol
 
 def fit_hypotheses(problem: BinnedProblem) -> Hypotheses:
     """Fit every window with and without signal; ask iminuit about the free fits that fail."""
+    problem.refuse_nuisances("a limit")
     windows, terms = problem.background.shape[:2]
     theta, null_theta = np.empty((windows, terms + 1)), np.empty((windows, terms))
     rows, status = np.empty((windows, hypotheses.COLUMNS)), np.empty(windows, dtype=np.uint8)

@@ -66,7 +66,7 @@ def accumulate(
     """Sum T_j·slope into row `gradient` of `coefficients`, T_j·T_k·curve into the lower triangle."""
     for j in range(0, templates.shape[0], TILE):
         _sum_gradient_tile(templates, j, bins, slope, coefficients, gradient)
-        sum_diagonal_tile(templates, j, bins, curve, matrix)
+        _sum_diagonal_tile(templates, j, bins, curve, matrix)
         for k in range(0, j, TILE):
             _sum_cross_tile(templates, j, k, bins, curve, matrix)
 
@@ -87,8 +87,7 @@ def _sum_gradient_tile(
 
 
 @jit
-def sum_diagonal_tile(templates: Floats, j: int, bins: Floats, curve: int, matrix: Floats) -> None:
-    """Sum T_j·T_k·curve within the tile from row `j` into the lower triangle."""
+def _sum_diagonal_tile(templates: Floats, j: int, bins: Floats, curve: int, matrix: Floats) -> None:
     h00 = h10 = h11 = h20 = h21 = h22 = h30 = h31 = h32 = h33 = 0.0
     for b in range(bins.shape[1]):
         c = bins[curve, b]
@@ -131,8 +130,6 @@ def factorise(matrix: Floats, size: int, floor: float) -> bool:
     Returns whether every pivot is above `floor` times its diagonal element. The reciprocal of a
     pivot that is not is set to zero, so that a solve leaves its parameter where it is.
     """
-    if size <= TILE:
-        return _factorise_tile(matrix, size, floor)
     regular = True
     for j in range(size):
         diagonal = matrix[j, j]
@@ -157,8 +154,6 @@ def solve(factor: Floats, size: int, coefficients: Floats, right: int, out: int)
 
     For a gradient on the right that is the Newton decrement squared.
     """
-    if size <= TILE:
-        return _solve_tile(factor, size, coefficients, right, out)
     squared = 0.0
     for i in range(size):
         total = coefficients[right, i]
@@ -173,67 +168,3 @@ def solve(factor: Floats, size: int, coefficients: Floats, right: int, out: int)
             total -= factor[k, i] * coefficients[out, k]
         coefficients[out, i] = total * factor[i, i]
     return squared
-
-
-@jit
-def _factorise_tile(matrix: Floats, size: int, floor: float) -> bool:
-    """Factorise a leading block within one tile.
-
-    Columns are eliminated by reciprocals of pivots; the roots stand outside of that chain, where the
-    processor takes them side by side.
-    """
-    a10, a20, a30 = matrix[1, 0], matrix[2, 0], matrix[3, 0]
-    regular, d0 = _reciprocal(matrix[0, 0], matrix[0, 0], floor, size > 0)
-    b10, b20 = a10 * d0, a20 * d0
-    sound, d1 = _reciprocal(matrix[1, 1] - a10 * b10, matrix[1, 1], floor, size > 1)
-    regular = regular and sound
-    a21, a31 = matrix[2, 1] - a20 * b10, matrix[3, 1] - a30 * b10
-    b21 = a21 * d1
-    sound, d2 = _reciprocal(matrix[2, 2] - a20 * b20 - a21 * b21, matrix[2, 2], floor, size > 2)
-    regular = regular and sound
-    a32 = matrix[3, 2] - a30 * b20 - a31 * b21
-    pivot = matrix[3, 3] - a30 * a30 * d0 - a31 * a31 * d1 - a32 * a32 * d2
-    sound, d3 = _reciprocal(pivot, matrix[3, 3], floor, size > 3)
-    r0, r1, r2 = math.sqrt(d0), math.sqrt(d1), math.sqrt(d2)
-    matrix[0, 0] = r0
-    if size > 1:
-        matrix[1, 0], matrix[1, 1] = a10 * r0, r1
-    if size > 2:
-        matrix[2, 0], matrix[2, 1], matrix[2, 2] = a20 * r0, a21 * r1, r2
-    if size > 3:
-        matrix[3, 0], matrix[3, 1], matrix[3, 2] = a30 * r0, a31 * r1, a32 * r2
-        matrix[3, 3] = math.sqrt(d3)
-    return regular and sound
-
-
-@jit
-def _reciprocal(pivot: float, diagonal: float, floor: float, used: bool) -> tuple[bool, float]:
-    """Return whether a pivot is sound, and its reciprocal or zero."""
-    sound = pivot > floor * diagonal
-    return sound or not used, 1.0 / pivot if sound and used else 0.0
-
-
-@jit
-def _solve_tile(factor: Floats, size: int, coefficients: Floats, right: int, out: int) -> float:
-    """Solve within one tile; coefficients beyond the block stay what they are."""
-    d0 = factor[0, 0] if size > 0 else 0.0
-    d1 = factor[1, 1] if size > 1 else 0.0
-    d2 = factor[2, 2] if size > 2 else 0.0
-    d3 = factor[3, 3] if size > 3 else 0.0
-    y0 = coefficients[right, 0] * d0
-    y1 = (coefficients[right, 1] - factor[1, 0] * y0) * d1
-    y2 = (coefficients[right, 2] - factor[2, 0] * y0 - factor[2, 1] * y1) * d2
-    y3 = (coefficients[right, 3] - factor[3, 0] * y0 - factor[3, 1] * y1 - factor[3, 2] * y2) * d3
-    x3 = y3 * d3
-    x2 = (y2 - factor[3, 2] * x3) * d2
-    x1 = (y1 - factor[2, 1] * x2 - factor[3, 1] * x3) * d1
-    x0 = (y0 - factor[1, 0] * x1 - factor[2, 0] * x2 - factor[3, 0] * x3) * d0
-    if size > 0:
-        coefficients[out, 0] = x0
-    if size > 1:
-        coefficients[out, 1] = x1
-    if size > 2:
-        coefficients[out, 2] = x2
-    if size > 3:
-        coefficients[out, 3] = x3
-    return float(y0 * y0 + y1 * y1 + y2 * y2 + y3 * y3)

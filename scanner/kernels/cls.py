@@ -11,14 +11,17 @@ import math
 import numpy as np
 
 from scanner.kernels import jit
-from scanner.kernels.algebra import PIVOT_FLOOR, Flags, Floats, Integers, factorise
-from scanner.kernels.newton import derive, evaluate
+from scanner.kernels.algebra import PIVOT_FLOOR, Flags, Floats, Integers, accumulate, factorise
+from scanner.kernels.newton import derivatives, evaluate
 from scanner.kernels.profile import Profile, profile, set_reference, set_tangent_of_free_fit
 from scanner.kernels.special import log_normal_tail, normal_cdf, normal_hazard, normal_quantile
 from scanner.kernels.window import ZERO, usable
 from scanner.kernels.workspace import (
+    CURVE,
     DATA,
     EXPECTED,
+    GRADIENT,
+    SLOPE,
     TANGENT,
     THETA,
     allocate,
@@ -119,7 +122,8 @@ def _start_asimov(
         bins[DATA, b] = expected if expected > ZERO else 0.0
     coefficients[:] = source_coefficients
     set_reference(bins, coefficients)
-    derive(templates, bins, coefficients, matrix)
+    derivatives(bins)
+    accumulate(templates, bins, SLOPE, CURVE, coefficients, GRADIENT, matrix)
     if not factorise(matrix, terms + 1, PIVOT_FLOOR):
         return 1.0
     set_tangent_of_free_fit(coefficients, matrix, terms)

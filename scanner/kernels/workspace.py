@@ -43,12 +43,12 @@ def load(
     live = counts.size
     if not _reaches_every_bin(background[0] if terms > 0 else signal):
         live, possible = _survey(counts, signal, background, terms)
-    if live == bins.shape[1]:
-        _copy(templates, bins, counts, signal, background, terms)
-        return templates, bins, possible
     templates = cut(templates, live)
     bins = cut(bins, live)
-    _copy_live(templates, bins, counts, signal, background, terms)
+    if live == counts.size:
+        _copy(templates, bins, counts, signal, background, terms)
+    else:
+        _copy_live(templates, bins, counts, signal, background, terms)
     return templates, bins, possible
 
 

@@ -36,8 +36,8 @@ def exact(function: Kernel, cache: bool = True) -> Kernel:
 
 
 def _compiled(function: Kernel, options: dict[str, Any], cache: bool = True) -> Kernel:
-    """Decorate a kernel; what is compiled of it is kept in the directory of this version of the kernels."""
-    folder = private_directory() if cache else None
+    """Decorate a kernel; what is compiled of it is kept in the directory of this version of its module."""
+    folder = private_directory(function.__module__) if cache else None
     before = config.CACHE_DIR  # type: ignore[attr-defined]  # numba sets its settings when it is imported
     config.CACHE_DIR = str(folder or "")  # type: ignore[attr-defined]
     try:

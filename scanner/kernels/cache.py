@@ -1,13 +1,15 @@
 """The directory that keeps compiled kernels from one process to the next.
 
 numba judges the age of compiled code by the one file that a function stands in, and does not see when a
-function that it calls has changed elsewhere. So each version of the kernels has a directory of its own,
-named by the digest of all their sources. numba unpickles what it finds there: a directory that someone
-else owns or may write to is not used, and kernels are compiled afresh, in memory.
+function that it calls has changed elsewhere. So each version of a module of kernels has a directory of its
+own, named by the digest of its source and of all sources that it imports. numba unpickles what it finds
+there: a directory that someone else owns or may write to is not used, and kernels are compiled afresh, in
+memory.
 """
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Callable
 from functools import cache
@@ -17,27 +19,46 @@ PRIVATE = 0o700
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
+PACKAGE = __name__.rpartition(".")[0]
+GENERATED = f"{PACKAGE}.programs"
+"""What stands for a generated module: the writer of its text imports all that the text calls."""
+
+_IMPORT = re.compile(rf"^\s*from {re.escape(PACKAGE)}(?:\.(\w+))? import", re.MULTILINE)
+
+
 @cache
-def sources_digest() -> str:
-    """Return the sha256 over all sources of the kernels."""
+def sources_digest(module: str) -> str:
+    """Return the sha256 over the sources of a module of kernels and of the kernels that it imports."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(f"{path.name}\0".encode() + path.read_bytes())
+    for name, source in sorted(needed_sources(module.removeprefix(f"{PACKAGE}.")).items()):
+        digest.update(f"{name}\0{source}\0".encode())
     return digest.hexdigest()
 
 
-def directory() -> Path:
-    """Return where compiled kernels of this version belong.
+def needed_sources(module: str) -> dict[str, str]:
+    """Return the source of every module of kernels that this one needs, itself included, by name."""
+    sources: dict[str, str] = {}
+    waiting = {module, "__init__"}
+    while waiting:
+        name = waiting.pop()
+        sources[name] = Path(__file__).with_name(f"{name}.py").read_text()
+        waiting |= {found or "__init__" for found in _IMPORT.findall(sources[name])} - sources.keys()
+    return sources
+
+
+def directory(module: str = GENERATED) -> Path:
+    """Return where the compiled kernels of this version of a module belong.
 
     ``NUMBA_CACHE_DIR`` and ``XDG_CACHE_HOME`` are followed, in this order; else ``~/.cache``.
     """
     base = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "darkscan" / f"kernels-{sources_digest()[:16]}"
+    known = module if module.startswith(f"{PACKAGE}.") else GENERATED
+    return Path(base).expanduser() / "darkscan" / f"kernels-{sources_digest(known)[:16]}"
 
 
-def private_directory() -> Path | None:
+def private_directory(module: str = GENERATED) -> Path | None:
     """Make the directory and return it, or None where no safe place for it exists."""
-    folder = directory()
+    folder = directory(module)
     try:
         folder.parent.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
         folder.mkdir(mode=PRIVATE, exist_ok=True)

@@ -1,5 +1,6 @@
 """Channels: what cuts depend on, what is needed, what is refused, and what may be skipped."""
 
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -267,8 +268,9 @@ def test_compiled_code_is_kept_where_the_user_says(variable, tmp_path, monkeypat
     assert tmp_path in cache.directory().parents
 
 
-def test_other_kernel_sources_have_another_directory(place, monkeypatch):
-    before = cache.directory()
+@pytest.fixture
+def changed_newton(place, monkeypatch):
+    """Kernels whose sources are the true ones but for `newton`."""
     (place / "kernels").mkdir()
     for path in Path(cache.__file__).parent.glob("*.py"):
         (place / "kernels" / path.name).write_bytes(path.read_bytes())
@@ -276,10 +278,31 @@ def test_other_kernel_sources_have_another_directory(place, monkeypatch):
         file.write("# changed\n")
     monkeypatch.setattr(cache, "__file__", str(place / "kernels" / "cache.py"))
     cache.sources_digest.cache_clear()
-    try:
-        assert cache.directory() != before
-    finally:
-        cache.sources_digest.cache_clear()
+    yield
+    cache.sources_digest.cache_clear()
+
+
+def folders(*names):
+    return [cache.directory(f"scanner.kernels.{name}") for name in names]
+
+
+def test_kernels_that_need_a_changed_source_have_another_directory(place, request):
+    needing, others = ("newton", "window", "cls"), ("algebra", "fill", "random")
+    cache.sources_digest.cache_clear()
+    before = folders(*needing), folders(*others)
+    request.getfixturevalue("changed_newton")
+    after = folders(*needing), folders(*others)
+    assert not set(before[0]) & set(after[0])
+    assert before[1] == after[1]
+
+
+def test_the_digest_covers_all_kernels_that_a_module_imports(place):
+    """Against what Python itself has imported: the names of a module that other kernels define."""
+    for name in ("cls", "hypotheses", "feldman_cousins", "poisson"):
+        module = importlib.import_module(f"scanner.kernels.{name}")
+        origins = {getattr(value, "__module__", "") for value in vars(module).values()}
+        needed = {origin.removeprefix("scanner.kernels.") for origin in origins if "kernels." in str(origin)}
+        assert needed <= cache.needed_sources(name).keys()
 
 
 def test_a_generated_source_is_private_and_restored_when_changed(place):

@@ -200,7 +200,7 @@ def cutflow(run: work.Run) -> xr.DataArray:
     """Return the candidates left after each cut, (region, cut), summed over nothing but the rows."""
     (channel,) = run.search.channels.values()
     flows = np.stack([histogram.cutflow[0] for histogram in run.histograms.values()])
-    labels = ["all", *channel.select][: flows.shape[1]]
+    labels = ["all", *engine.cuts(run.search, channel)][: flows.shape[1]]
     coordinates = {"channel_region": list(run.histograms), "cut": labels}
     attributes = {"units": "1", "long_name": "candidates left after the cuts so far"}
     return xr.DataArray(flows, coordinates, dims=("channel_region", "cut"), attrs=attributes)

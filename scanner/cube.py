@@ -37,6 +37,7 @@ VARIABLES: dict[str, tuple[str, str]] = {
     "resolution": ("GeV", "mass resolution"),
     "background_coefficients": ("1", "coefficients of the background's terms in the background-only fit"),
     "background_order": ("1", "order of the background, the number of its terms minus one"),
+    "peak_yield": ("1", "fitted events of a known peak in the background-only fit"),
     "background_slope": ("1", "slope of the exponential background over half a window"),
     "background_exponent": ("1", "power with which the background falls"),
     "background_curvature": ("1", "ARGUS curvature of the background"),
@@ -48,6 +49,7 @@ VARIABLES: dict[str, tuple[str, str]] = {
 """Unit and long name of every variable; the coupling's come from the model."""
 
 LAST_DIMENSION = {"yield_limit_expected": "quantile", "background_coefficients": "coefficient"}
+LAST_DIMENSION |= {"peak_yield": "peak"}
 LAST_DIMENSION |= {"cross_section_limit_expected": "quantile", "coupling_limit_expected": "quantile"}
 FLAGS = {"status": STATUS_MEANINGS | {VETOED: "vetoed"}, "method": METHOD_MEANINGS}
 
@@ -104,6 +106,8 @@ def _configuration(
         "region": xr.Variable(axis, region),
         "quantile": xr.Variable("quantile", np.array(QUANTILES), {"units": "1"}),
     }
+    if "peak_yield" in variables:
+        coordinates["peak"] = xr.Variable("peak", np.array(search.background.free_peaks))
     return xr.Dataset(variables, coordinates)
 
 

@@ -64,9 +64,8 @@ def scan_block(
         The variables of the limit cube, each with W as first dimension; expected limits are
         (W, 5) at `scanner.constants.QUANTILES`.
     """
-    problem, nonlinear = window_problem(
-        search, grid, counts, block, configuration=configuration, identity=identity
-    )
+    expected = block_model(search, grid, counts, block, configuration)
+    problem = _problem(search, grid, counts, block, expected, configuration, identity)
     mass = grid.mass[block]
     settings = Settings(search.confidence_level)
     limits = METHODS[method](problem, settings)
@@ -75,7 +74,7 @@ def scan_block(
     parameters = dict(search.configurations[configuration].parameters)
     efficiency = search.signal.efficiency(mass, **parameters)
     results: Results = {
-        "n_observed": counts.sum(axis=1).astype(np.int64),
+        "n_observed": problem.counts.sum(axis=1).astype(np.int64),
         "n_background": limits.n_background,
         "signal_yield": limits.signal_yield,
         "signal_yield_error": limits.signal_yield_error,
@@ -85,13 +84,15 @@ def scan_block(
         "yield_limit_expected": limits.expected,
         "efficiency": efficiency,
         "resolution": grid.resolution[block],
-        "background_order": problem.terms - 1,
+        "background_order": problem.terms - 1 - (expected.model.peaks >= 0).sum(axis=1),
         "background_coefficients": limits.background_coefficients,
         "fit_quality": limits.fit_quality,
         "status": limits.status,
         "method": limits.method,
     }
-    results |= {f"background_{name}": values for name, values in nonlinear.items()}
+    results |= {f"background_{name}": values for name, values in expected.nonlinear.items()}
+    if search.background.free_peaks:
+        results["peak_yield"] = peak_yields(expected.model, limits.background_coefficients)
     results |= physics_limits(search, mass, limits.yield_limit, limits.expected, efficiency, exposure)
     return leave_out(results, engine.vetoed(search, mass))
 
@@ -104,19 +105,53 @@ def window_problem(
     Parameters are those of `scan_block`; toys pass through here as the data do. Where the definition
     chooses the order of the background, it is chosen here, from a window's own counts.
     """
+    expected = block_model(search, grid, counts, block, configuration)
+    return _problem(search, grid, counts, block, expected, configuration, identity), expected.nonlinear
+
+
+@dataclass(frozen=True)
+class BlockModel:
+    """What is expected in a block of windows, and the non-linear parameters (W,) that it is expected at."""
+
+    model: engine.WindowModel
+    nonlinear: dict[str, Floats]
+
+
+def block_model(
+    search: Search, grid: WindowGrid, counts: Floats, block: slice, configuration: int
+) -> BlockModel:
+    """Return the templates of a block of windows, linearised around what its counts (W, B) say."""
     parameters = dict(search.configurations[configuration].parameters)
     nonlinear = engine.nonlinear_start(search, grid, block, counts)
-    model = engine.window_model(search, grid, block, parameters, nonlinear)
-    name = search.configurations[configuration].name
+    return BlockModel(engine.window_model(search, grid, block, parameters, nonlinear), nonlinear)
+
+
+def _problem(
+    search: Search,
+    grid: WindowGrid,
+    counts: Floats,
+    block: slice,
+    expected: BlockModel,
+    configuration: int,
+    identity: str,
+) -> BinnedProblem:
+    model, name = expected.model, search.configurations[configuration].name
     problem = BinnedProblem(
-        counts,
+        np.where(model.live, counts, 0.0),
         model.signal,
         model.background,
         core=model.core,
         terms=model.terms,
         keys=window_keys(identity, name, grid.region, block),
     )
-    return replace(problem, terms=CHOICES[search.background.choose](problem)), nonlinear
+    return replace(problem, terms=CHOICES[search.background.choose](problem))
+
+
+def peak_yields(model: engine.WindowModel, coefficients: Floats) -> Floats:
+    """Return the fitted events of the free peaks (W, P) from the background's coefficients (W, K)."""
+    places = np.maximum(model.peaks, 0)
+    found: Floats = np.where(model.peaks >= 0, np.take_along_axis(coefficients, places, axis=1), np.nan)
+    return found
 
 
 def leave_out(results: Results, vetoed: NDArray[np.bool_]) -> Results:

@@ -120,7 +120,8 @@ def _region(search: Search, cube: xr.Dataset, grid: WindowGrid, scale: float, re
     nonlinear = {name: cube[f"background_{name}"].to_numpy() for name in names}
     model = engine.window_model(search, grid, everything, {}, nonlinear)
     if "background_order" in cube:
-        model = replace(model, terms=cube["background_order"].to_numpy().astype(np.int64) + 1)
+        order = cube["background_order"].to_numpy().astype(np.int64)
+        model = replace(model, terms=order + 1 + (model.peaks >= 0).sum(axis=1))
     coefficients = np.nan_to_num(cube["background_coefficients"].to_numpy()[:, : model.background.shape[1]])
     background = np.maximum(np.einsum("wk,wkb->wb", coefficients, model.background), 0.0)
     under = (background * model.core).sum(axis=1)

@@ -230,7 +230,9 @@ class Window(Sourced):
 class Veto(Strict):
     """Masses that are left out: stretches around known particles, or a stated range.
 
-    On a search it leaves out mass hypotheses, on a channel the candidates whose observable lies inside.
+    On a search it leaves out mass hypotheses, and with `in_windows` also the bins inside from the fits of
+    all windows. On a channel it leaves out the candidates whose observable lies inside; where that is the
+    mass, the bins and the hypotheses inside go with them.
     """
 
     title: Title = ""
@@ -238,7 +240,14 @@ class Veto(Strict):
     width: Resolutions | None = Field(default=None, description="half width in resolutions on either side")
     half_width: Energy | None = None
     range: Energies = ()
-    observable: Expression | None = None
+    observable: Expression | None = Field(
+        default=None, description="of a channel's veto, in GeV; the mass if absent"
+    )
+    in_windows: bool = Field(
+        default=False,
+        strict=True,
+        description="of a search's veto: whether its bins are left out of all fits",
+    )
     source: Source
 
     @model_validator(mode="after")

@@ -44,6 +44,11 @@ def _bounded(scope: Scope) -> Iterator[Bounded]:
         yield ("signal", "resolutions", name), function, 0.0, np.inf
     for name, parameter in signal.parameters.items():
         yield ("signal", "parameters", name), parameter, *PARAMETER_BOUNDS.get(name, (-np.inf, np.inf))
+    for name, peak in search.background.peaks.items():
+        for key, parameter in peak.parameters.items():
+            path = ("background", "peaks", name, "parameters", key)
+            yield path, parameter, *PARAMETER_BOUNDS.get(key, (-np.inf, np.inf))
+        yield ("background", "peaks", name, "resolution"), peak.resolution, 0.0, np.inf
     for name, channel in search.channels.items():
         yield ("channels", name, "efficiency"), channel.efficiency, 0.0, 1.0
         yield ("channels", name, "resolution"), channel.resolution, 0.0, np.inf

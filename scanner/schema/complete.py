@@ -67,7 +67,8 @@ def resolve_orders(background: Background, regions: tuple[Region, ...], mass_axi
     rules = tuple(_rule(rule, known, last) for rule in background.order)
     # 'else' holds wherever it is written, so it comes last.
     ordered = tuple(sorted(rules, key=lambda rule: rule.when == ELSE))
-    return background.model_copy(update={"order": ordered, "mass_axis": mass_axis})
+    peaks = dict(sorted(background.peaks.items()))
+    return background.model_copy(update={"order": ordered, "mass_axis": mass_axis, "peaks": peaks})
 
 
 def _rule(rule: OrderRule, regions: dict[str, Region], last: float) -> OrderRule:

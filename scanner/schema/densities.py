@@ -18,6 +18,7 @@ from scanner.schema.base import (
     Source,
     Sourced,
     Strict,
+    Title,
     is_canonical,
 )
 from scanner.schema.functions import EnergyFunction, NumberFunction
@@ -25,6 +26,9 @@ from scanner.schema.names import MASS_ALIAS, NAMED_CONSTANTS
 
 ELSE = "else"
 HIGHEST_ORDER = 30
+SignalDensity = Literal[
+    "gaussian", "double_gaussian", "crystal_ball", "double_crystal_ball", "voigt", "johnson"
+]
 SHAPE_PARAMETERS = {
     "double_gaussian": ("fraction", "ratio"),
     "crystal_ball": ("alpha", "n"),
@@ -62,16 +66,7 @@ class Signal(Sourced):
     inherited = ("resolution", "efficiency", "width")
     inherited_maps = ("parameters", "resolutions")
 
-    shape: Literal[
-        "gaussian",
-        "double_gaussian",
-        "crystal_ball",
-        "double_crystal_ball",
-        "voigt",
-        "johnson",
-        "template",
-        "counting",
-    ] = "gaussian"
+    shape: Literal[SignalDensity, "template", "counting"] = "gaussian"
     stated_resolution: EnergyFunction | None = Field(default=None, alias="resolution")
     resolutions: dict[Name, EnergyFunction] = Field(
         default_factory=dict, description="of further observables, by name"
@@ -151,6 +146,43 @@ class Template(Strict):
     source: Source
 
 
+class Peak(Sourced):
+    """A known peak of the background, such as J/ψ → μμ, in windows that hold it.
+
+    Its shape is that of a signal of its mass where it states none.
+    """
+
+    inherited = ("resolution", "width")
+    inherited_maps = ("parameters",)
+
+    title: Title = ""
+    at: Energy
+    shape: SignalDensity | None = None
+    resolution: EnergyFunction | None = None
+    width: EnergyFunction | None = None
+    parameters: dict[FreeName, NumberFunction] = Field(default_factory=dict)
+    expected: Annotated[Number, Field(ge=0.0)] | None = Field(
+        default=None, description="expected events; the yield is free if absent"
+    )
+    error: Annotated[Number, Field(gt=0.0, le=10.0)] | None = Field(
+        default=None, description="relative error of the expected events, log-normal"
+    )
+    source: Source
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.expected is None) != (self.error is None):
+            raise ValueError("the 'expected' events of a peak and their relative 'error' go together")
+        if self.shape is None and (self.parameters or self.width is not None):
+            raise ValueError("parameters of a peak's shape go together with its 'shape'")
+        wanted = set(SHAPE_PARAMETERS.get(self.shape or "", ()))
+        if self.shape is not None and wanted != set(self.parameters):
+            raise ValueError(f"the shape {self.shape!r} takes the parameters {sorted(wanted)}")
+        if self.shape is not None and (self.shape == "voigt") != (self.width is not None):
+            raise ValueError("the shape 'voigt' and its natural 'width' go together")
+        return self
+
+
 class Background(Strict):
     """The background's density or count."""
 
@@ -176,6 +208,7 @@ class Background(Strict):
     templates: dict[Name, Template] = Field(default_factory=dict)
     template_statistics: Literal["none", "barlow_beeston_lite"] = "barlow_beeston_lite"
     systematic: Number | None = Field(default=None, description="relative error of a counted background")
+    peaks: dict[Name, Peak] = Field(default_factory=dict)
     threshold: Energy | None = Field(default=None, description="mass from which a threshold shape rises")
     endpoint: Energy | None = Field(default=None, description="mass at which an argus shape ends")
     power: Number | None = Field(
@@ -210,6 +243,11 @@ class Background(Strict):
                 )
         if self.power is not None and not -1.0 < self.power <= MOST_POWER:
             raise ValueError(f"power {self.power:g}: it must be above -1 and at most {MOST_POWER:g}")
+
+    @property
+    def free_peaks(self) -> tuple[str, ...]:
+        """Names of the peaks whose yield is free, in the order of the templates."""
+        return tuple(name for name, peak in self.peaks.items() if peak.expected is None)
 
     def order_at(self, m: ArrayLike, **others: ArrayLike) -> NDArray[np.int64]:
         """Return the order of the background at masses [GeV]: that of the first rule that holds.

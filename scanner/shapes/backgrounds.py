@@ -1,11 +1,13 @@
 """Background densities and their integrals over the bins of windows, from the table of families."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from scanner.errors import InputError
 from scanner.shapes.families import BACKGROUNDS, BackgroundShape, Points
-from scanner.shapes.types import Floats, Integers, Parameters
+from scanner.shapes.types import Flags, Floats, Integers, Parameters
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(8)
 EDGE_NODES, EDGE_WEIGHTS = np.polynomial.legendre.leggauss(16)
@@ -48,16 +50,57 @@ def background_integrals(
     found = find_background(shape, parameters)
     if found.integrals is not None:
         return found.integrals(edges, terms)
-    points, weights = _nodes(found, edges, parameters)
-    columns = _columns(found, parameters, 2)
-    family = weights * _family(found, points, columns)
-    values = family * found.basis(points.u, int(terms.max()))
+    nodes = quadrature(shape, edges, parameters)
+    family = nodes.family(parameters)
+    values = family * found.basis(nodes.points.u, int(terms.max()))
     if derivatives:
-        slopes = [exponent(points, columns) * values for exponent in found.exponents.values()]
-        values = np.concatenate((values, *slopes))
+        values = np.concatenate((values, *(exponent * values for exponent in nodes.exponents.values())))
     norm = family.reshape(len(edges), -1).sum(axis=1)
     norm[norm == 0.0] = 1.0  # a window beyond the edge expects nothing
     return np.ascontiguousarray(np.moveaxis(values.sum(axis=-1), 0, 1) / norm[:, None, None])
+
+
+@dataclass(frozen=True)
+class Quadrature:
+    """What of a family does not depend on its non-linear parameters, at nodes in every bin.
+
+    Attributes
+    ----------
+    points
+        Nodes (W, B, N).
+    weights : (W, B, N) float
+        Weights of the nodes times the fixed factor of the family.
+    exponents : mapping of (W, B, N) float
+        g_p of each non-linear parameter.
+    """
+
+    points: Points
+    weights: Floats
+    exponents: dict[str, Floats]
+
+    def family(self, parameters: Parameters) -> Floats:
+        """Return the weighted family at the nodes, for parameters (W,) each."""
+        if not self.exponents:
+            return self.weights
+        total = sum(np.asarray(parameters[name])[:, None, None] * g for name, g in self.exponents.items())
+        value: Floats = self.weights * np.exp(total)
+        return value
+
+    def select(self, windows: Flags) -> "Quadrature":
+        """Return the nodes of some windows only."""
+        ends = (array[windows] for array in (self.points.x, self.points.low, self.points.high))
+        chosen = {name: g[windows] for name, g in self.exponents.items()}
+        return Quadrature(Points(*ends), self.weights[windows], chosen)
+
+
+def quadrature(shape: str, edges: Floats, constants: Parameters) -> Quadrature:
+    """Lay out Gauss–Legendre nodes in every bin (W, B + 1 edges), with all that is constant there."""
+    found = BACKGROUNDS[shape]
+    columns = {name: np.asarray(constants[name], np.float64)[:, None, None] for name in found.constants}
+    points, weights = _nodes(found, edges, constants)
+    if found.fixed is not None:
+        weights = weights * np.exp(found.fixed(points, columns))
+    return Quadrature(points, weights, {p: g(points, columns) for p, g in found.exponents.items()})
 
 
 def background_density(
@@ -91,7 +134,7 @@ def background_density(
         high, so that the bin integrals of `background_integrals` are those of these densities.
     """
     found = find_background(shape, parameters)
-    columns = _columns(found, parameters, 0)
+    columns = _columns(found, parameters)
     points = Points(*(np.asarray(value, dtype=np.float64) for value in (x, low, high)))
     scale = background_norm(shape, low, high, parameters) if norm is None else np.asarray(norm)
     density: Floats = _family(found, points, columns) / scale * found.basis(points.u, terms)
@@ -109,15 +152,14 @@ def background_norm(shape: str, low: ArrayLike, high: ArrayLike, parameters: Par
         Non-linear parameters and constants, broadcast against them.
     """
     found = find_background(shape, parameters)
-    columns = _columns(found, parameters, 0)
+    columns = _columns(found, parameters)
     whole = np.broadcast_arrays(np.asarray(low, np.float64), np.asarray(high, np.float64), *columns.values())
     start, stop, *values = (array.ravel() for array in whole)
     if found.integrals is not None:
         return np.asarray(whole[1] - whole[0])
     named = dict(zip(columns, values, strict=True))
     edges = start[:, None] + (stop - start)[:, None] * np.linspace(0.0, 1.0, PIECES + 1)
-    points, weights = _nodes(found, edges, named)
-    family = weights * _family(found, points, _columns(found, named, 2))
+    family = quadrature(shape, edges, named).family(named)
     norm: Floats = family.reshape(len(edges), -1).sum(axis=1)
     return norm.reshape(whole[0].shape)
 
@@ -139,12 +181,10 @@ def find_background(shape: str, parameters: Parameters) -> BackgroundShape:
     return found
 
 
-def _columns(found: BackgroundShape, parameters: Parameters, axes: int) -> dict[str, Floats]:
-    """Return the parameters that a shape wants, with further axes of length one."""
-    return {
-        name: np.asarray(parameters[name], dtype=np.float64)[(..., *([None] * axes))]
-        for name in (*found.parameters, *found.constants)
-    }
+def _columns(found: BackgroundShape, parameters: Parameters) -> dict[str, Floats]:
+    """Return the parameters that a shape wants as arrays."""
+    wanted = (*found.parameters, *found.constants)
+    return {name: np.asarray(parameters[name], dtype=np.float64) for name in wanted}
 
 
 def _family(found: BackgroundShape, points: Points, parameters: Parameters) -> Floats:

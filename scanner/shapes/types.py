@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 Parameters = Mapping[str, Floats]
 """Values of a shape's parameters by name, broadcast against the points."""
 

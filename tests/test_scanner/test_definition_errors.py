@@ -37,7 +37,7 @@ CASES = {
         HUNT + "vetoes:\n  - {around: 3.1 GeV, widht: 3 resolution, source: user, width: 1 resolution}\n",
         (
             "my.yaml:3:23: vetoes[0].widht: unknown key 'widht'; did you mean 'width'?; "
-            "allowed: title, around, width, half_width, range, observable, source"
+            "allowed: title, around, width, half_width, range, observable, in_windows, source"
         ),
     ),
     "a key that only the engine writes": (

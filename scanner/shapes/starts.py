@@ -97,7 +97,7 @@ def _step(slopes: Slopes, damping: Floats, values: Floats, low: Floats, high: Fl
     unit = np.eye(len(low))
     matrix = np.where(held[:, :, None] | held[:, None, :], 0.0, slopes.information)
     damped = matrix * (1.0 + damping[:, None, None] * unit) + (RIDGE + held[:, None, :]) * unit
-    step: Floats = np.linalg.solve(damped, gradient[..., None])[..., 0]
+    step = np.linalg.solve(damped, gradient[..., None])[..., 0]
     size = np.maximum(np.abs(step).max(axis=1, keepdims=True), TINY)
     capped: Floats = step * np.minimum(1.0, LARGEST_STEP / size)
     return capped

@@ -150,6 +150,9 @@ def check_runnable(search: Search) -> None:
         f"the order of a background with peaks by {search.background.choose}": (
             search.background.choose != "fixed" and bool(search.background.peaks)
         ),
+        "known peaks of a stated yield (leave 'expected' out to fit it)": (
+            len(search.background.free_peaks) < len(search.background.peaks)
+        ),
     }
     wanted = [text for text, found in beyond.items() if found]
     if wanted:

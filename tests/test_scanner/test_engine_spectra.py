@@ -268,6 +268,9 @@ def test_what_the_engine_does_not_do_is_refused():
     text = HUNT + "background: {choose: f_test, peaks: {jpsi: {at: 3.0969 GeV, source: user}}}\n"
     with pytest.raises(InputError, match="the order of a background with peaks by f_test"):
         engine.check_runnable(definition.parse(text, where="small.yaml"))
+    known = HUNT + PEAK.replace("source", "expected: 100, error: 0.1, source")
+    with pytest.raises(InputError, match="known peaks of a stated yield"):
+        engine.check_runnable(definition.parse(known, where="small.yaml"))
 
 
 def test_a_windows_likelihood_depends_on_itself_alone():
@@ -279,3 +282,15 @@ def test_a_windows_likelihood_depends_on_itself_alone():
     np.testing.assert_array_equal(part.terms, whole.terms[90:95])
     kept = part.background.shape[1]
     np.testing.assert_array_equal(part.background, whole.background[90:95, :kept])
+
+
+@pytest.mark.parametrize("background", ["", "background: {shape: argus, endpoint: 4.5 GeV}\n", PEAK])
+def test_results_depend_on_no_other_window_of_the_block(background):
+    """Blocks that do not reach the peak carry no term for it; the bits are the same."""
+    search, grid, counts, whole = run(HUNT + VETO.replace("3.06", "3.08") + background, peak=3000.0)
+    options = {"configuration": 0, "exposure": Exposure(1.0), "method": "asymptotic"}
+    for start in range(0, len(grid), 37):
+        part = slice(start, min(start + 37, len(grid)))
+        for name, values in scan_block(search, grid, counts[part], part, **options).items():
+            width = values.shape[1:]
+            np.testing.assert_array_equal(values, whole[name][(part, *map(slice, width))], name)

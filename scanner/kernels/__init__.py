@@ -26,6 +26,11 @@ def jit(function: Kernel) -> Kernel:
     return _compiled(function, {"nogil": True, "fastmath": FASTMATH, "error_model": "numpy"})
 
 
+def literal(function: Kernel) -> Kernel:
+    """Compile arithmetic that must stay in the order in which it is written, for use within other kernels."""
+    return _compiled(function, {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"})
+
+
 def exact(function: Kernel, cache: bool = True) -> Kernel:
     """Compile a kernel of the pass: every operation as IEEE 754 and numpy have it, none rearranged.
 

@@ -1,0 +1,113 @@
+"""Densities of signal and background at the points of a window, as rows of its templates.
+
+Rows are laid out as in `scanner.kernels.algebra`: background terms, the signal, then zeros. Signals are
+densities in the mass, which is the observable here, backgrounds densities in the observable.
+"""
+
+import math
+
+from scanner.kernels import jit
+from scanner.kernels.algebra import Floats
+from scanner.kernels.exponential import exponential
+from scanner.kernels.special import ROOT_2PI, normal_cdf
+
+GAUSSIAN, DOUBLE_GAUSSIAN, CRYSTAL_BALL, TABULATED = range(4)
+"""Signals; parameters are mass, resolution, then those of `scanner.shapes` in their order."""
+CHEBYSHEV, EXPONENTIAL = range(2)
+"""Backgrounds; the parameter of the exponential is its slope κ over half a window."""
+
+
+@jit
+def fill_templates(
+    templates: Floats,
+    x: Floats,
+    terms: int,
+    shape: tuple[int, int],
+    parameters: Floats,
+    slope: float,
+    low: float,
+    high: float,
+) -> None:
+    """Set all rows of `templates` at the points x, for shapes that are not tabulated."""
+    signal, background = shape
+    if background == CHEBYSHEV:
+        _fill_chebyshev(templates, x, terms, low, high)
+    elif background == EXPONENTIAL:
+        _fill_exponential(templates, x, slope, low, high)
+    mass, resolution = parameters[0], parameters[1]
+    if signal == GAUSSIAN:
+        _fill_gaussian(templates, terms, x, mass, resolution, 1.0)
+    elif signal == DOUBLE_GAUSSIAN:
+        fraction, ratio = parameters[2], parameters[3]
+        _fill_gaussian(templates, terms, x, mass, resolution, 1.0 - fraction)
+        _add_gaussian(templates, terms, x, mass, resolution * ratio, fraction)
+    elif signal == CRYSTAL_BALL:
+        _fill_crystal_ball(templates, terms, x, mass, resolution, parameters[2], parameters[3])
+    templates[terms + 1 :] = 0.0
+
+
+@jit
+def _fill_gaussian(
+    templates: Floats, row: int, x: Floats, mass: float, resolution: float, events: float
+) -> None:
+    inverse = 1.0 / resolution
+    norm = events * inverse / ROOT_2PI
+    for i in range(x.size):
+        z = (x[i] - mass) * inverse
+        templates[row, i] = norm * exponential(-0.5 * z * z)
+
+
+@jit
+def _add_gaussian(
+    templates: Floats, row: int, x: Floats, mass: float, resolution: float, events: float
+) -> None:
+    inverse = 1.0 / resolution
+    norm = events * inverse / ROOT_2PI
+    for i in range(x.size):
+        z = (x[i] - mass) * inverse
+        templates[row, i] += norm * exponential(-0.5 * z * z)
+
+
+@jit
+def _fill_crystal_ball(
+    templates: Floats, row: int, x: Floats, mass: float, resolution: float, alpha: float, n: float
+) -> None:
+    """Gaussian, and beyond −α the power law (n/α)ⁿ e^{−α²/2} (n/α − α − z)^{−n}; α < 0 mirrors it."""
+    side = math.copysign(1.0, alpha)
+    size = abs(alpha)
+    joint = math.exp(-0.5 * size * size)
+    area = n / size / (n - 1.0) * joint + ROOT_2PI * normal_cdf(size)
+    _fill_gaussian(templates, row, x, mass, resolution, ROOT_2PI / area)
+    norm = joint / (area * resolution)
+    for i in range(x.size):
+        z = side * (x[i] - mass) / resolution
+        if z < -size:
+            templates[row, i] = norm * (1.0 - (size + z) * size / n) ** -n
+
+
+@jit
+def _fill_chebyshev(templates: Floats, x: Floats, terms: int, low: float, high: float) -> None:
+    """T_k(u)/(high − low), u from −1 to 1: the coefficient of T₀ alone is in events."""
+    norm = 1.0 / (high - low)
+    scale, shift = 2.0 * norm, (low + high) * norm
+    if terms > 0:
+        templates[0] = norm
+    if terms > 1:
+        for i in range(x.size):
+            templates[1, i] = norm * (x[i] * scale - shift)
+    for k in range(2, terms):
+        for i in range(x.size):
+            u = x[i] * scale - shift
+            templates[k, i] = 2.0 * u * templates[k - 1, i] - templates[k - 2, i]
+
+
+@jit
+def _fill_exponential(templates: Floats, x: Floats, slope: float, low: float, high: float) -> None:
+    """e^{−κu} and u e^{−κu} over the integral of the first, u from −1 to 1."""
+    scale, shift = 2.0 / (high - low), (low + high) / (high - low)
+    area = 2.0 * math.sinh(slope) / slope if abs(slope) > 1e-8 else 2.0
+    norm = scale / area
+    for i in range(x.size):
+        u = x[i] * scale - shift
+        templates[0, i] = norm * exponential(-slope * u)
+        templates[1, i] = u * templates[0, i]

@@ -21,19 +21,20 @@ from scanner import shapes
 from scanner.errors import InputError
 from scanner.fit import Fit
 from scanner.kernels import unbinned_densities as codes
+from scanner.kernels.unbinned_points import EXTRA, cells_of, place_grid
 from scanner.kernels.unbinned_window import fit_unbinned_windows
 from scanner.likelihood import Floats
+from scanner.shapes.backgrounds import find_background
+from scanner.shapes.signals import find_signal
 
 Integers = NDArray[np.int64]
 
-SIGNALS: dict[str, tuple[int, tuple[str, ...]]] = {
-    "gaussian": (codes.GAUSSIAN, ()),
-    "double_gaussian": (codes.DOUBLE_GAUSSIAN, ("fraction", "ratio")),
-    "crystal_ball": (codes.CRYSTAL_BALL, ("alpha", "n")),
+IN_KERNELS = {
+    "gaussian": codes.GAUSSIAN,
+    "double_gaussian": codes.DOUBLE_GAUSSIAN,
+    "crystal_ball": codes.CRYSTAL_BALL,
 }
-"""Signals that kernels evaluate, with their parameters beside mass and resolution."""
-BACKGROUNDS = {"chebyshev": codes.CHEBYSHEV, "exponential": codes.EXPONENTIAL}
-"""Backgrounds that kernels evaluate."""
+"""Signals that kernels evaluate, over Chebyshev polynomials; others are tabulated by `scanner.shapes`."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,13 @@ class UnbinnedProblem:
     terms : (W,) int
         Background terms that each window uses, counted from the first.
     signal : str
-        A key of SIGNALS.
+        A key of `scanner.shapes.SIGNALS`.
     parameters : mapping of (W,) float, optional
         Further parameters of the signal.
     background : str
-        A key of BACKGROUNDS.
-    slope : (W,) float, optional
-        Slope κ of an exponential over half a window, to first order around which it floats.
+        A key of `scanner.shapes.BACKGROUNDS`; those without a polynomial have one term.
+    background_parameters : mapping of (W,) float, optional
+        Non-linear parameters and constants of the background; they are held.
     keys : (W,) uint64, optional
         What names a window for ever; default 0 … W−1.
 
@@ -81,7 +82,7 @@ class UnbinnedProblem:
     signal: str = "gaussian"
     parameters: Mapping[str, Floats] = field(default_factory=dict)
     background: str = "chebyshev"
-    slope: Floats = field(default_factory=lambda: np.empty(0))
+    background_parameters: Mapping[str, Floats] = field(default_factory=dict)
     keys: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
 
     def __post_init__(self) -> None:
@@ -92,13 +93,11 @@ class UnbinnedProblem:
             self._set(name, self._by_window(name, getattr(self, name), np.float64, windows))
         for name in ("first", "last", "terms"):
             self._set(name, self._by_window(name, getattr(self, name), np.int64, windows))
-        if np.size(self.slope) == 0:
-            self._set("slope", np.zeros(windows))
         if np.size(self.keys) == 0:
             self._set("keys", np.arange(windows, dtype=np.uint64))
-        self._set("slope", self._by_window("slope", self.slope, np.float64, windows))
         self._set("keys", self._by_window("keys", self.keys, np.uint64, windows))
-        _check_shapes(self.signal, self.parameters, self.background)
+        find_signal(self.signal, self.parameters)
+        find_background(self.background, self.background_parameters)
         self._check_windows()
 
     def _set(self, name: str, value: object) -> None:
@@ -139,20 +138,25 @@ class UnbinnedProblem:
         return int(self.terms.max(initial=0))
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """The codes of signal and background."""
-        return SIGNALS[self.signal][0], BACKGROUNDS[self.background]
+    def code(self) -> int:
+        """How kernels get the densities."""
+        ours = self.background in ("chebyshev", "linear")
+        return IN_KERNELS.get(self.signal, codes.TABULATED) if ours else codes.TABULATED
 
     def select(self, windows: NDArray[Any]) -> "UnbinnedProblem":
         """Return the problem of some windows only, by a mask or by indices."""
         names = ("first", "last", "low", "high", "mass", "resolution", "terms")
-        chosen = {name: getattr(self, name)[windows] for name in (*names, "slope", "keys")}
-        extra = {name: np.asarray(values)[windows] for name, values in self.parameters.items()}
-        return replace(self, parameters=extra, **chosen)
+        chosen = {name: getattr(self, name)[windows] for name in (*names, "keys")}
+        return replace(
+            self,
+            parameters=_choose(self.parameters, windows),
+            background_parameters=_choose(self.background_parameters, windows),
+            **chosen,
+        )
 
     def rows(self) -> Floats:
-        """Return the (W, P) parameters of the signal as kernels take them."""
-        names = SIGNALS[self.signal][1]
+        """Return the (W, P) parameters of the signal as kernels take them: mass and resolution first."""
+        names = shapes.SIGNALS[self.signal].parameters
         columns = [np.broadcast_to(self.parameters[name], self.first.shape) for name in names]
         return np.ascontiguousarray(np.stack([self.mass, self.resolution, *columns], axis=1))
 
@@ -170,23 +174,40 @@ class UnbinnedProblem:
         """
         if edges is None:
             edges = np.stack([self.low, self.high], axis=1)
-        if self.background == "exponential":
-            background = shapes.exponential_integrals(edges, self.slope)
-        else:
-            background = shapes.chebyshev_integrals(edges, max(self.most_terms, 1))
+        terms = np.maximum(self.terms, 1)
+        background = shapes.background_integrals(self.background, edges, self.background_parameters, terms)
         signal = shapes.signal_integrals(self.signal, edges, self.mass, self.resolution, self.parameters)
         return np.concatenate([background[:, : self.most_terms], signal[:, None]], axis=1)
 
+    def tables(self) -> Floats:
+        """Return the (K + 1, ΣP) densities at the points of all windows, empty where kernels evaluate them.
 
-def _check_shapes(signal: str, parameters: Mapping[str, Floats], background: str) -> None:
-    if signal not in SIGNALS or background not in BACKGROUNDS:
-        raise InputError(
-            f"no unbinned density of signal {signal!r} with background {background!r}: take signals among "
-            f"{', '.join(SIGNALS)} and backgrounds among {', '.join(BACKGROUNDS)}"
-        )
-    missing = [name for name in SIGNALS[signal][1] if name not in parameters]
-    if missing:
-        raise InputError(f"signal shape {signal!r} wants the parameter {missing[0]!r}")
+        Rows of a window are its terms, then the signal; columns its grid, then its events.
+        """
+        if self.code != codes.TABULATED:
+            return np.empty((0, 0))
+        pieces = [self._table(w) for w in range(self.windows)]
+        return np.ascontiguousarray(np.concatenate(pieces, axis=1))
+
+    def _table(self, w: int) -> Floats:
+        low, high, mass, resolution = self.low[w], self.high[w], self.mass[w], self.resolution[w]
+        cells = cells_of(low, high, resolution)
+        grid = np.empty(cells + EXTRA)
+        place_grid(grid, cells, low, high, mass)
+        x = np.concatenate((grid, self.events[self.first[w] : self.last[w]]))
+        used = int(self.terms[w])
+        table = np.zeros((self.most_terms + 1, x.size))
+        background = _choose(self.background_parameters, w)
+        if used > 0:
+            norm = shapes.background_norm(self.background, low, high, background)
+            table[:used] = shapes.background_density(self.background, x, low, high, background, used, norm)
+        extra = _choose(self.parameters, w)
+        table[used] = shapes.signal_density(self.signal, x, mass, resolution, extra)
+        return table
+
+
+def _choose(values: Mapping[str, Floats], windows: Any) -> dict[str, Floats]:
+    return {name: np.asarray(array)[windows] for name, array in values.items()}
 
 
 def fit_unbinned(problem: UnbinnedProblem, fixed_yields: Floats | None = None) -> Fit:
@@ -214,12 +235,11 @@ def fit_unbinned(problem: UnbinnedProblem, fixed_yields: Floats | None = None) -
         problem.last,
         problem.low,
         problem.high,
-        problem.shape,
+        problem.code,
         problem.rows(),
-        problem.slope,
         problem.terms,
         np.ascontiguousarray(problem.integrals()[:, :, 0]),
-        np.empty((0, 0)),
+        problem.tables(),
         fixed,
         theta,
         error,

@@ -1,7 +1,8 @@
 """Densities of signal and background at the points of a window, as rows of its templates.
 
 Rows are laid out as in `scanner.kernels.algebra`: background terms, the signal, then zeros. Signals are
-densities in the mass, which is the observable here, backgrounds densities in the observable.
+densities in the mass, which is the observable here, backgrounds densities in the observable; here they
+are Chebyshev polynomials, and all others are tabulated.
 """
 
 import math
@@ -13,8 +14,6 @@ from scanner.kernels.special import ROOT_2PI, normal_cdf
 
 GAUSSIAN, DOUBLE_GAUSSIAN, CRYSTAL_BALL, TABULATED = range(4)
 """Signals; parameters are mass, resolution, then those of `scanner.shapes` in their order."""
-CHEBYSHEV, EXPONENTIAL = range(2)
-"""Backgrounds; the parameter of the exponential is its slope κ over half a window."""
 
 
 @jit
@@ -22,18 +21,13 @@ def fill_templates(
     templates: Floats,
     x: Floats,
     terms: int,
-    shape: tuple[int, int],
+    signal: int,
     parameters: Floats,
-    slope: float,
     low: float,
     high: float,
 ) -> None:
-    """Set all rows of `templates` at the points x, for shapes that are not tabulated."""
-    signal, background = shape
-    if background == CHEBYSHEV:
-        _fill_chebyshev(templates, x, terms, low, high)
-    elif background == EXPONENTIAL:
-        _fill_exponential(templates, x, slope, low, high)
+    """Set all rows of `templates` at the points x, for a signal that is not tabulated."""
+    _fill_chebyshev(templates, x, terms, low, high)
     mass, resolution = parameters[0], parameters[1]
     if signal == GAUSSIAN:
         _fill_gaussian(templates, terms, x, mass, resolution, 1.0)
@@ -99,15 +93,3 @@ def _fill_chebyshev(templates: Floats, x: Floats, terms: int, low: float, high: 
         for i in range(x.size):
             u = x[i] * scale - shift
             templates[k, i] = 2.0 * u * templates[k - 1, i] - templates[k - 2, i]
-
-
-@jit
-def _fill_exponential(templates: Floats, x: Floats, slope: float, low: float, high: float) -> None:
-    """e^{−κu} and u e^{−κu} over the integral of the first, u from −1 to 1."""
-    scale, shift = 2.0 / (high - low), (low + high) / (high - low)
-    area = 2.0 * math.sinh(slope) / slope if abs(slope) > 1e-8 else 2.0
-    norm = scale / area
-    for i in range(x.size):
-        u = x[i] * scale - shift
-        templates[0, i] = norm * exponential(-slope * u)
-        templates[1, i] = u * templates[0, i]

@@ -43,9 +43,8 @@ def limit_unbinned_windows(
     last: Integers,
     low: Floats,
     high: Floats,
-    shape: tuple[int, int],
+    signal: int,
     parameters: Floats,
-    slope: Floats,
     terms: Integers,
     integrals: Floats,
     tables: Floats,
@@ -73,7 +72,7 @@ def limit_unbinned_windows(
         size = terms[w]
         x = events[first[w] : last[w]]
         window = load_window(
-            x, size, shape, parameters[w], slope[w], low[w], high[w], tables[: size + 1, used:], scratch
+            x, size, signal, parameters[w], low[w], high[w], tables[: size + 1, used:], scratch
         )
         used += window[0].shape[1]
         set_integrals(integrals[w], size, arrays[1])

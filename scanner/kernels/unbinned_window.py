@@ -33,9 +33,8 @@ Window = tuple[Floats, Floats, Floats, Floats, int, float]
 def load_window(
     x: Floats,
     terms: int,
-    shape: tuple[int, int],
+    signal: int,
     parameters: Floats,
-    slope: float,
     low: float,
     high: float,
     tables: Floats,
@@ -43,7 +42,7 @@ def load_window(
 ) -> Window:
     """Set positions, weights and templates of one window in the scratch arrays.
 
-    `tables` (terms + 1, at least P) holds the densities at the points, background first, where `shape` says
+    `tables` (terms + 1, at least P) holds the densities at the points, background first, where `signal` is
     TABULATED.
     """
     cells = cells_of(low, high, parameters[RESOLUTION])
@@ -54,11 +53,11 @@ def load_window(
     points[POSITION, grid:] = x
     points[WEIGHT, :grid] = 0.0
     points[WEIGHT, grid:] = 1.0
-    if shape[0] == TABULATED:
+    if signal == TABULATED:
         templates[: terms + 1] = tables[:, : templates.shape[1]]
         templates[terms + 1 :] = 0.0
     else:
-        fill_templates(templates, points[POSITION], terms, shape, parameters, slope, low, high)
+        fill_templates(templates, points[POSITION], terms, signal, parameters, low, high)
     coarse[POSITION] = points[POSITION, :grid]
     coarse_templates[:] = templates[:, :grid]
     count_cells(x, cells, low, high, coarse[WEIGHT])
@@ -115,9 +114,8 @@ def fit_unbinned_windows(
     last: Integers,
     low: Floats,
     high: Floats,
-    shape: tuple[int, int],
+    signal: int,
     parameters: Floats,
-    slope: Floats,
     terms: Integers,
     integrals: Floats,
     tables: Floats,
@@ -130,7 +128,7 @@ def fit_unbinned_windows(
 ) -> None:
     """Fit every window on its own; `fixed` holds the signal yields to fix, NaN where it is free.
 
-    Shapes: events (N,) rising, first, last, low, high, slope, terms, fixed, error, nll, edm, status (W,),
+    Shapes: events (N,) rising, first, last, low, high, terms, fixed, error, nll, edm, status (W,),
     parameters (W, any), integrals and theta (W, K+1) with the signal last, tables (K+1, ΣP) or empty.
     """
     scratch = allocate_windows(first, last, low, high, parameters[:, RESOLUTION], integrals.shape[1] - 1)
@@ -142,7 +140,7 @@ def fit_unbinned_windows(
         set_integrals(integrals[w], size, own)
         x = events[first[w] : last[w]]
         window = load_window(
-            x, size, shape, parameters[w], slope[w], low[w], high[w], tables[: size + 1, used:], scratch
+            x, size, signal, parameters[w], low[w], high[w], tables[: size + 1, used:], scratch
         )
         used += window[0].shape[1]
         status[w], edm[w] = fit_loaded(window, coefficients, own, matrix, size, fixed[w])

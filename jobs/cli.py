@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.commands import bench, counting, cubes, demo, events, exports, scans, searches, significance
+from jobs.commands import bench, counting, cubes, demo, events, exports, scans, searches, significance, study
 
 INTERRUPTED = 130
 """Exit code that typer gives an interrupt from the keyboard."""
@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(searches.app, name="searches")
-for module in (events, scans, significance, cubes, exports, counting, demo, bench):
+for module in (events, scans, study, significance, cubes, exports, counting, demo, bench):
     module.register(app)
 
 

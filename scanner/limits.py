@@ -10,7 +10,7 @@ from scanner.definition import Search
 from scanner.likelihood import BinnedProblem
 from scanner.models import MODELS
 from scanner.seeds import window_keys
-from scanner.stats import METHODS, Settings
+from scanner.stats import METHODS, Limits, Settings
 from scanner.stats.envelope import with_envelope
 from scanner.stats.limits import NO_LIMIT
 from scanner.stats.order import CHOICES
@@ -67,10 +67,7 @@ def scan_block(
     expected = block_model(search, grid, counts, block, configuration)
     problem = _problem(search, grid, counts, block, expected, configuration, identity)
     mass = grid.mass[block]
-    settings = Settings(search.confidence_level)
-    limits = METHODS[method](problem, settings)
-    if search.background.choose == "discrete_profile":
-        limits = with_envelope(replace(problem, terms=engine.highest_terms(search, mass)), settings, limits)
+    limits = block_limits(search, problem, mass, method)
     parameters = dict(search.configurations[configuration].parameters)
     efficiency = search.signal.efficiency(mass, **parameters)
     results: Results = {
@@ -95,6 +92,15 @@ def scan_block(
         results["peak_yield"] = peak_yields(expected.model, limits.background_coefficients)
     results |= physics_limits(search, mass, limits.yield_limit, limits.expected, efficiency, exposure)
     return leave_out(results, engine.vetoed(search, mass))
+
+
+def block_limits(search: Search, problem: BinnedProblem, mass: Floats, method: str) -> Limits:
+    """Set the limits of windows at masses (W,) by a method, including the choice of a profiled order."""
+    settings = Settings(search.confidence_level)
+    limits = METHODS[method](problem, settings)
+    if search.background.choose != "discrete_profile":
+        return limits
+    return with_envelope(replace(problem, terms=engine.highest_terms(search, mass)), settings, limits)
 
 
 def window_problem(

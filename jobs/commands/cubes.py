@@ -179,6 +179,8 @@ def check_cube(cube: Any) -> None:
     """Refuse a projection where a cube with fits is due."""
     from scanner.errors import InputError
 
+    if "study" in cube.attrs:
+        raise InputError(f"this cube is a study of {cube.attrs['study']}: project the limit cube of a scan")
     if "luminosity" in cube.dims:
         raise InputError("this cube is a projection already: project the limit cube that it was made from")
 
@@ -188,12 +190,14 @@ def plot(
     output: Annotated[Path, typer.Option("-o", "--output", help="A .png, .pdf or .svg file.")],
     variable: Annotated[str, typer.Option(help="coupling, cross_section, yield, or all.")] = "all",
 ) -> None:
-    """Draw the limits of a cube or of a projection."""
+    """Draw the limits of a cube or of a projection, or a study."""
     from scanner import plots
 
     found = open_cube(cube)
     chosen = None if variable == "all" else variable
-    if "luminosity" in found.dims:
+    if "study" in found.attrs:
+        figure = plots.study_plot(found)
+    elif "luminosity" in found.dims:
         figure = plots.projection_plot(found, chosen)
     else:
         figure = plots.limit_plot(found, chosen) if chosen else plots.overview_plot(found)

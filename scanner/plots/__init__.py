@@ -10,6 +10,7 @@ from scanner.plots.maxima import toy_maxima_plot
 from scanner.plots.overlays import Overlay
 from scanner.plots.projections import projection_plot
 from scanner.plots.spectra import Marker, spectrum_plot, window_plot
+from scanner.plots.studies import study_plot
 
 __all__ = [
     "Marker",
@@ -20,6 +21,7 @@ __all__ = [
     "projection_plot",
     "save",
     "spectrum_plot",
+    "study_plot",
     "toy_maxima_plot",
     "window_plot",
 ]

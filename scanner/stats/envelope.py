@@ -101,6 +101,17 @@ def with_envelope(problem: BinnedProblem, settings: Settings, limits: Limits) ->
     return replace(limits, **merged, method=method)
 
 
+def with_fitted_envelope(problem: BinnedProblem, limits: Limits) -> Limits:
+    """Return `limits` with yield and error of the envelope in every window that has a fit."""
+    data = Envelope.of(problem)
+    sound = np.isfinite(limits.signal_yield) & np.isfinite(data.minimum)
+    return replace(
+        limits,
+        signal_yield=np.where(sound, data.best, limits.signal_yield),
+        signal_yield_error=np.where(sound, _error(data), limits.signal_yield_error),
+    )
+
+
 def envelope_limits(problem: BinnedProblem, settings: Settings) -> dict[str, Floats]:
     """Return limits, bands, yield with its error, and significance of the envelope, by names of `Limits`.
 

@@ -1,0 +1,124 @@
+"""`darkscan study`: linearity, coverage and bias of a search."""
+
+from typing import Annotated, Any
+
+import typer
+
+from jobs.commands.output import Json, print_json, print_table
+from jobs.commands.scans import Search, Seed, Workers, executor, show
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(study)
+
+
+def study(
+    kind: Annotated[str, typer.Argument(help="linearity, coverage or bias.")],
+    search: Search,
+    output: Annotated[str, typer.Option("-o", "--output", help="The cube to write.")],
+    store: Annotated[
+        str, typer.Option(help="Event store that the background is taken from; generated events by default.")
+    ] = "",
+    luminosity: Annotated[str, typer.Option(help="Luminosity of the toys, such as 178/fb.")] = "",
+    toys: Annotated[int, typer.Option(help="Pseudo-experiments; bias uses Asimov data alone.", min=1)] = 100,
+    injected: Annotated[
+        str, typer.Option(help="Signal strengths, in expected errors of the yield.")
+    ] = "0,1,2,3,5",
+    injected_events: Annotated[str, typer.Option(help="Signal strengths in events instead.")] = "",
+    every: Annotated[int, typer.Option(help="Study every so-manyth mass of the scan.", min=1)] = 1,
+    method: Annotated[str, typer.Option(help="Method of the limits; the definition's own by default.")] = "",
+    seed: Seed = 0,
+    workers: Workers = 0,
+    toys_a_block: Annotated[int, typer.Option(help="Toys of a block.", min=1)] = 10,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted study.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Throw an earlier study away.")] = False,
+    json: Json = False,
+) -> None:
+    """Study a search with pseudo-experiments: linearity, coverage or bias."""
+    from jobs import study as jobs_study
+    from scanner import definition, units
+    from storage import cubes
+
+    found = definition.load(search)
+    options = jobs_study.Options(
+        toys=toys,
+        injected=numbers(injected_events or injected),
+        in_events=bool(injected_events),
+        every=every,
+        method=method or found.method.limit,
+        luminosity=units.parse(luminosity, "luminosity") if luminosity else None,
+        seed=seed,
+        toys_a_block=toys_a_block,
+    )
+    with executor(workers) as chosen:
+        cube = jobs_study.study(
+            kind,
+            found,
+            output,
+            executor=chosen,
+            store=store,
+            options=options,
+            resume=resume,
+            overwrite=overwrite,
+        )
+    report = summary(cube) | {"cube": output, "digest": cubes.digest(cube)}
+    if json:
+        print_json(report)
+        return
+    print_table(
+        f"{kind} of {found.name} → {output}", ["", ""], [[key, line(value)] for key, value in report.items()]
+    )
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """Read `0,1,2`.
+
+    Raises
+    ------
+    InputError
+        If an item is no number.
+    """
+    from scanner.errors import InputError
+
+    try:
+        return tuple(float(item) for item in text.split(","))
+    except ValueError:
+        raise InputError(f"strengths {text!r}: write a list of numbers such as 0,1,2,3,5") from None
+
+
+ALONG = {
+    "linearity": ("pull_mean", "pull_width"),
+    "coverage": ("coverage",),
+    "bias": ("fitted_significance",),
+}
+"""Variables that are summarised by the median over masses, for each strength or truth."""
+MEDIANS = {"linearity": ("slope", "offset"), "coverage": (), "bias": ()}
+LARGEST = {"linearity": (), "coverage": (), "bias": ("spurious_signal", "spurious_significance")}
+
+
+def summary(cube: Any) -> dict[str, Any]:
+    """Summarise the cube of a study by medians over masses, and the largest bias."""
+    kind = cube.attrs["study"]
+    report: dict[str, Any] = {"study": kind, "windows": cube.sizes[cube.limits.axis]}
+    if "toys_failed" in cube:
+        report |= {"toys": cube.attrs["toys"], "toys_failed": float(cube["toys_failed"].sum())}
+    for name in MEDIANS[kind]:
+        report |= {name: float(cube[name].median())} if name in cube else {}
+    for name in LARGEST[kind]:
+        report[f"largest_{name}"] = float(cube[name].max())
+    for name in ALONG[kind]:
+        (dimension,) = [d for d in cube[name].dims if d in ("injected", "truth")]
+        others = [d for d in cube[name].dims if d != dimension]
+        values = cube[name].median(others).to_numpy().tolist()
+        report[name] = dict(zip(map(str, cube[dimension].to_numpy().tolist()), values, strict=True))
+    return report
+
+
+def line(value: Any) -> str:
+    """Write one value of a summary."""
+    return (
+        ", ".join(f"{key}: {show(item)}" for key, item in value.items())
+        if isinstance(value, dict)
+        else show(value)
+    )

@@ -1,0 +1,146 @@
+"""`darkscan study`: cubes with the same bits whatever runs them, and plots of them."""
+
+import numpy as np
+import pytest
+
+from jobs import blocks
+from jobs.executors import DaskExecutor, SerialExecutor, local_cluster
+from jobs.study import Options, make_job, study
+from scanner.errors import InputError
+from storage import cubes
+
+FEW = Options(toys=30, every=60, injected=(0.0, 3.0))
+
+
+def run(kind, search, store, place, executor=None, options=FEW, **how):
+    return study(
+        kind, search, str(place), executor=executor or SerialExecutor(), store=store, options=options, **how
+    )
+
+
+@pytest.fixture
+def serial(search, store, tmp_path):
+    return run("linearity", search, store, tmp_path / "serial.zarr")
+
+
+def test_a_cube_has_units_names_and_the_axis_of_the_scan(serial):
+    assert serial["slope"].dims == ("m",)
+    assert serial["pull_mean"].dims == ("m", "injected")
+    assert serial["injected"].values.tolist() == [0.0, 3.0]
+    for name, variable in serial.variables.items():
+        assert name in ("region",) or variable.attrs["long_name"], name
+        assert name in ("region",) or variable.attrs["units"], name
+    assert serial.attrs["study"] == "linearity"
+    assert (serial["toys"] + serial["toys_failed"] == 30).all()
+    assert np.allclose(serial["injected_yield"][:, 1], 3.0 * serial["expected_error"])
+
+
+@pytest.mark.parametrize("kind", ["linearity", "coverage"])
+def test_bits_do_not_depend_on_workers_or_blocks(search, store, tmp_path, kind):
+    one = run(
+        kind, search, store, tmp_path / "one.zarr", options=Options(**{**vars(FEW), "toys_a_block": 1000})
+    )
+    with local_cluster(2) as client:
+        two = run(kind, search, store, tmp_path / "two.zarr", DaskExecutor(client))
+    assert cubes.digest(one) == cubes.digest(two)
+
+
+class Interrupted(Exception):
+    pass
+
+
+class Stopping(SerialExecutor):
+    def __init__(self, blocks):
+        self.left = blocks
+
+    def run(self, task, keys, report):
+        def counted(key):
+            self.left -= 1
+            if self.left < 0:
+                raise Interrupted
+            report(key)
+
+        return super().run(task, keys, counted)
+
+
+@pytest.mark.parametrize("done", [1, 3])
+def test_a_stopped_study_resumes_to_the_same_bits(serial, search, store, tmp_path, done):
+    place = tmp_path / "resumed.zarr"
+    with pytest.raises(Interrupted):
+        run("linearity", search, store, place, Stopping(done))
+    with pytest.raises(InputError, match="was started before: --resume it"):
+        run("linearity", search, store, place)
+    resumed = run("linearity", search, store, place, resume=True)
+    assert cubes.digest(resumed) == cubes.digest(serial)
+    with pytest.raises(InputError, match="is of another definition, input, options or seed"):
+        run("linearity", search, store, place, options=Options(toys=31, every=60), resume=True)
+
+
+def test_a_bias_has_a_number_for_the_systematic(search, store, tmp_path):
+    cube = run("bias", search, store, tmp_path / "bias.zarr")
+    assert cube["fitted_yield"].dims == ("m", "truth")
+    assert (cube["spurious_signal"] >= 0.0).all()
+    assert (cube["spurious_signal"] >= np.abs(cube["fitted_yield"].isel(truth=0)) - 1e-12).all()
+
+
+def test_another_seed_throws_other_toys(serial, search, store, tmp_path):
+    other = run("linearity", search, store, tmp_path / "o.zarr", options=Options(**{**vars(FEW), "seed": 1}))
+    assert not np.array_equal(other["fitted_yield"], serial["fitted_yield"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (Options(toys=0), "0 toys"),
+        (Options(every=0), "every 0th mass"),
+        (Options(injected=()), "injected strengths"),
+        (Options(injected=(float("nan"),)), "injected strengths"),
+        (Options(luminosity=-1.0), "luminosity -1"),
+        (Options(luminosity=5.0), "has no luminosity"),
+        (Options(method="guess"), "unknown method"),
+    ],
+)
+def test_wrong_options_are_named(search, store, options, message):
+    with pytest.raises(InputError, match=message):
+        make_job("linearity", search, store, options)
+
+
+def test_what_cannot_be_studied_is_named(search, store):
+    with pytest.raises(InputError, match="unknown study 'width': take one of linearity"):
+        make_job("width", search, store, FEW)
+    with pytest.raises(InputError, match="states no luminosity"):
+        make_job("linearity", search, "", FEW)
+    with pytest.raises(InputError, match="names no background processes"):
+        make_job("linearity", search, "", Options(luminosity=1.0))
+
+
+def test_the_command_writes_a_cube_that_can_be_drawn(darkscan, definition_file, store, tmp_path):
+    for kind in ("linearity", "coverage", "bias"):
+        place, image = tmp_path / f"{kind}.zarr", tmp_path / f"{kind}.png"
+        answer = darkscan(
+            "study", kind, definition_file, "-o", place, "--store", store,
+            "--toys", 10, "--every", 60, "--injected-events", "0,50", "--json",
+        )  # fmt: skip
+        assert answer.code == 0, answer.err
+        assert answer.json["study"] == kind
+        assert darkscan("plot", place, "-o", image).code == 0
+        assert image.stat().st_size > 10_000
+        assert darkscan("project", place, "--luminosity", "1/ab").code == 2
+
+
+def test_the_generator_is_the_source_without_a_store(tmp_path):
+    from scanner import definition
+
+    options = Options(toys=10, every=600, injected=(0.0,), events=20_000)
+    cube = study(
+        "linearity",
+        definition.load("zp_mumu"),
+        str(tmp_path / "c.zarr"),
+        executor=SerialExecutor(),
+        options=options,
+    )
+    assert cube.attrs["source"] == "generator"
+    assert cube.attrs["luminosity"] == 178.0
+    assert cube.attrs["scale"] > 1.0
+    assert float(cube["expected_error"].min()) > 0.0
+    assert blocks.open_job(str(tmp_path / "c.zarr.run")).job.kind == "linearity"

@@ -1,5 +1,6 @@
 """`darkscan study`: linearity, coverage and bias of a search."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -33,6 +34,9 @@ def study(
     toys_a_block: Annotated[int, typer.Option(help="Toys of a block.", min=1)] = 10,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted study.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Throw an earlier study away.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the study as well, to a .png, .pdf or .svg file.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Study a search with pseudo-experiments: linearity, coverage or bias."""
@@ -63,12 +67,21 @@ def study(
             overwrite=overwrite,
         )
     report = summary(cube) | {"cube": output, "digest": cubes.digest(cube)}
+    if plot is not None:
+        report["plot"] = str(draw(cube, plot))
     if json:
         print_json(report)
         return
     print_table(
         f"{kind} of {found.name} → {output}", ["", ""], [[key, line(value)] for key, value in report.items()]
     )
+
+
+def draw(cube: Any, path: Path) -> Path:
+    """Draw a study into a file."""
+    from scanner import plots
+
+    return plots.save(plots.study_plot(cube), path)
 
 
 def numbers(text: str) -> tuple[float, ...]:

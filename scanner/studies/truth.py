@@ -13,11 +13,12 @@ import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
+from scipy.sparse import csr_array, diags_array
 from scipy.special import chdtrc, xlogy
 
 Floats = NDArray[np.float64]
 
-MOST_BINS = 4000
+MOST_BINS = 2000
 """Bins of a fit; finer ones are joined."""
 TERMS = (2, 3, 4, 5, 6, 8, 10, 12, 15, 18)
 """Sizes of polynomials that are tried."""
@@ -34,8 +35,8 @@ RANGE = 40.0
 class Design:
     """Functions on the bins and a quadratic penalty on their coefficients."""
 
-    functions: Floats
-    """(B, P) values at the centres of bins."""
+    functions: csr_array
+    """(B, P) values at the centres of bins; sparse products sum in one order on any number of threads."""
     penalty: Floats
     """(P, P) matrix of the penalty ½ c·P·c on the NLL."""
 
@@ -108,15 +109,15 @@ def _bounded(logarithm: Floats) -> Floats:
 
 def _fit(design: Design, counts: Floats, size: Floats) -> _Fitted:
     """Minimise the penalised NLL by Newton's method with halved steps; sizes compare by AIC (H. Akaike)."""
-    functions, penalty = design.functions, design.penalty + RIDGE * np.eye(design.functions.shape[1])
+    functions, penalty = design.functions, design.penalty + RIDGE * np.eye(len(design.penalty))
     offset = float(np.log(counts.sum() / size.sum()))
     base = offset + np.log(size)
-    coefficients = np.zeros(functions.shape[1])
+    coefficients = np.zeros(len(penalty))
     value = _objective(functions, penalty, base, counts, coefficients)
     for _ in range(ITERATIONS):
         expected = np.exp(base + _bounded(functions @ coefficients))
         gradient = functions.T @ (expected - counts) + penalty @ coefficients
-        hessian = (functions * expected[:, None]).T @ functions + penalty
+        hessian = _information(functions, expected) + penalty
         step = np.linalg.solve(hessian, gradient)
         scale, trial = 1.0, np.inf
         while scale > 1e-6:
@@ -131,13 +132,18 @@ def _fit(design: Design, counts: Floats, size: Floats) -> _Fitted:
             break
         value = trial
     expected = np.exp(base + _bounded(functions @ coefficients))
-    information = (functions * expected[:, None]).T @ functions
+    information = _information(functions, expected)
     parameters = float(np.trace(np.linalg.solve(information + penalty, information)))
     deviance = 2.0 * float(np.sum(expected - counts + xlogy(counts, counts / expected)))
     return _Fitted(coefficients, parameters, deviance + 2.0 * parameters)
 
 
-def _objective(functions: Floats, penalty: Floats, base: Floats, counts: Floats, c: Floats) -> float:
+def _information(functions: csr_array, expected: Floats) -> Floats:
+    weighted: Floats = (functions.T @ diags_array(expected) @ functions).toarray()
+    return weighted
+
+
+def _objective(functions: csr_array, penalty: Floats, base: Floats, counts: Floats, c: Floats) -> float:
     logarithm = base + _bounded(functions @ c)
     return float(np.sum(np.exp(logarithm) - counts * logarithm) + 0.5 * c @ penalty @ c)
 
@@ -159,7 +165,8 @@ Ends = tuple[float, float]
 
 def _polynomials(x: Floats) -> list[Design]:
     values: Floats = np.asarray(chebyshev.chebvander(x, TERMS[-1] - 1), dtype=np.float64)
-    return [Design(values[:, :terms], np.zeros((terms, terms))) for terms in TERMS if terms < x.size]
+    sizes = [terms for terms in TERMS if terms < x.size]
+    return [Design(csr_array(values[:, :terms]), np.zeros((terms, terms))) for terms in sizes]
 
 
 def _unit(x: Floats, low: float, high: float) -> Floats:
@@ -186,7 +193,7 @@ def spline_designs(mass: Floats, ends: Ends, events: float) -> Sequence[Design]:
     spans = int(np.clip(min(events / BINS_A_KNOT, mass.size / 3), 4, MOST_KNOTS))
     x = np.clip(0.5 * (_unit(np.log(mass), *np.log(ends)) + 1.0), 0.0, 1.0)
     knots = np.arange(-3, spans + 4) / spans
-    functions = BSpline.design_matrix(x, knots, 3, extrapolate=True).toarray()
+    functions = BSpline.design_matrix(x, knots, 3, extrapolate=True)
     differences = np.diff(np.eye(functions.shape[1]), 2, axis=0)
     penalty = differences.T @ differences
     return [Design(functions, stiffness * penalty) for stiffness in STIFFNESS]

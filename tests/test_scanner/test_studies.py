@@ -128,7 +128,7 @@ def test_without_background_coverages_are_the_known_ones():
     Of 3 injected events 95.4% fall into the core, so that exact limits miss them if and only if it is
     empty: 1 − exp(−2.86 − b). Asymptotic limits are too low there and cover less, at 5 events too little.
     """
-    made = bench(events=2, every=25, order=0)
+    made = bench(events=2, every=40, order=0)
     inside = slice(1, -1)
     cases = cases_of(made, "falling", np.array([3.0, 5.0]), in_events=True)
     found = {}

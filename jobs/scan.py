@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 import scanner.query  # noqa: F401 - gives cubes the accessor `limits`
-from jobs import blocks, work
+from jobs import additions, blocks, work
 from jobs.executors import Executor, Task
 from jobs.plan import FOLD, ROWS_A_BLOCK, WINDOWS_A_BLOCK, Estimate, Plan, estimate, fit_blocks, pass_blocks
 from scanner import cube as cubes
@@ -189,6 +189,7 @@ def attributes(run: work.Run) -> dict[str, Any]:
         "non_finite_in_store": json.dumps({n: c for n, c in sorted(run.store.non_finite().items()) if c}),
         "systematics": "none: limits are statistical only",
         **{f"version_{name}": version for name, version in versions().items()},
+        **additions.kept(run.place),
     }
     for region, histogram in run.histograms.items():
         found[f"candidates_outside_{region}"] = int(histogram.outside.sum())

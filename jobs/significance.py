@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs import work
+from jobs import additions, work
 from jobs.blocks import finish
 from jobs.executors import Executor, Task
 from jobs.scan import run_place
@@ -193,6 +193,8 @@ def significance(
 ) -> GlobalSignificance:
     """Find the global significance of a cube's largest excess, and write it into its attributes.
 
+    It is kept in the run as well, so that a cube assembled anew from the same parts has it.
+
     Parameters
     ----------
     cube : str
@@ -213,6 +215,7 @@ def significance(
     scans = throw(look, executor, options)
     found = look_elsewhere.summarise(seen, scans, options.method)
     report(scans)
+    additions.keep(look.run.place, found.attributes())
     dataset = cube_store.open(cube)
     dataset.attrs |= found.attributes()
     cube_store.write(dataset, cube, overwrite=True)

@@ -25,6 +25,8 @@ SCENARIOS = {
     "constant": "every systematic keeps its relative size",
     "improving": "every systematic follows its stated law of luminosity, down to its floor",
 }
+OF_THE_DATA = ("p_global", "z_global", "upcrossings")
+"""How the attributes begin that are about the excess of the data, of which a projection has none."""
 SIGNAL_TARGETS = ("signal", "efficiency", "luminosity")
 BACKGROUND_TARGETS = ("background", "yield")
 
@@ -64,7 +66,8 @@ def project(cube: xr.Dataset, luminosities: Sequence[float], scenario: str = "st
         "luminosity", list(luminosities), {"units": "fb^-1", "long_name": "integrated luminosity"}
     )
     projection = xr.concat(found, axis)
-    projection.attrs = cube.attrs | {"scenario": scenario, "systematics": SCENARIOS[scenario]}
+    kept = {name: value for name, value in cube.attrs.items() if not str(name).startswith(OF_THE_DATA)}
+    projection.attrs = kept | {"scenario": scenario, "systematics": SCENARIOS[scenario]}
     return projection
 
 

@@ -74,17 +74,21 @@ def scan(
     json: Json = False,
 ) -> None:
     """Scan an event store into a limit cube."""
+    from jobs import additions
     from jobs import scan as jobs_scan
     from scanner import definition
     from storage import cubes
 
     found = definition.load(search)
     options = jobs_scan.Options(method or found.method.limit, seed, rows_a_block, windows_a_block)
+    loses = overwrite and additions.present(jobs_scan.run_place(output))
     with executor(workers) as chosen:
         cube = jobs_scan.scan(
             found, store, output, executor=chosen, options=options, resume=resume, overwrite=overwrite
         )
     report = describe(cube) | {"cube": output, "digest": cubes.digest(cube)}
+    if loses:
+        report |= {"global_significance": "thrown away with the earlier scan: `darkscan significance` again"}
     if json:
         print_json(report)
         return
@@ -104,7 +108,7 @@ def executor(workers: int) -> "Iterator[Executor]":
 
 
 def describe(cube: Any) -> dict[str, Any]:
-    """Summarise a cube: windows, statuses, methods, and the largest excess."""
+    """Summarise a cube: windows, statuses, methods, the largest excess and its global significance."""
     import scanner.query  # noqa: F401 - registers the accessor
 
     report: dict[str, Any] = {"windows": cube.sizes[cube.limits.axis]}
@@ -114,6 +118,9 @@ def describe(cube: Any) -> dict[str, Any]:
         report[name] = {word: count for word, count in found.items() if count}
     found_any = bool(cube["z_local"].notnull().any())
     report["largest_excess"] = asdict(cube.limits.largest_excess()) if found_any else None
+    if "p_global" in cube.attrs:
+        names = ("p_global", "z_global", "p_global_method", "p_global_toys")
+        report["global_significance"] = {name: cube.attrs[name] for name in names}
     return report
 
 

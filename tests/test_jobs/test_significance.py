@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
+from jobs.additions import RECORD
 from jobs.executors import DaskExecutor, SerialExecutor, local_cluster
 from jobs.scan import scan
 from jobs.significance import Options, key_of, missing_blocks, significance
@@ -24,7 +25,8 @@ def scanned(tmp_path_factory):
     """A scan of a spectrum with a peak of 300 events at 2 GeV."""
     folder = tmp_path_factory.mktemp("scanned")
     text = "extends: bump_hunt\nname: small\nobservable: mass\nrange: [1 GeV, 3 GeV]\nresolution: 20 MeV\n"
-    search = definition.parse(text + "order: 1\n", where="small.yaml")
+    (folder / "small.yaml").write_text(text + "order: 1\n")
+    search = definition.load(folder / "small.yaml")
     rng = np.random.default_rng(4)
     background = 1.0 + 2.0 * rng.beta(1.0, 1.5, 30_000)
     store = EventStore.create(folder / "events.zarr", {"mass": "GeV"}, chunk_rows=1024, shard_rows=4096)
@@ -132,6 +134,60 @@ def test_more_toys_only_add_those_that_are_missing(serial, cube):
     assert parts(cube).keys() == (key_of(0, 15), key_of(15, TOYS))
     again = significance(cube, executor=Stopping(0), options=Options("upcrossings", 15))
     assert again == few
+
+
+def test_a_projection_does_not_claim_the_excess_of_the_data(cube):
+    significance(cube, executor=SerialExecutor(), options=Options("upcrossings", 3))
+    today = cubes.open(cube)
+    future = today.assign_attrs(luminosity=1.0).limits.project([10.0])
+    lost = {"z_global", "p_global", "upcrossings", "upcrossings_half_step"}
+    assert lost < today.attrs.keys() - future.attrs.keys()
+    assert all(
+        name.startswith(("p_global", "z_global", "upcrossings"))
+        for name in today.attrs.keys() - future.attrs.keys()
+    )
+
+
+@pytest.fixture
+def again(darkscan, scanned, cube):
+    """Scan into the cube once more, by the command line."""
+    definition_file = scanned / "small.yaml"
+    return lambda *options: darkscan("scan", definition_file, scanned / "events.zarr", "-o", cube, *options)
+
+
+def test_a_cube_assembled_anew_keeps_its_significance(cube, again):
+    significance(cube, executor=SerialExecutor(), options=Options("upcrossings", 3))
+    before = cubes.open(cube)
+    answer = again("--resume", "--json").json
+    assert cubes.digest(cubes.open(cube)) == cubes.digest(before) == answer["digest"]
+    assert answer["global_significance"]["p_global"] == before.attrs["p_global"]
+    assert answer["global_significance"]["p_global_toys"] == 3
+    shutil.rmtree(cube)
+    again("--resume")
+    assert cubes.digest(cubes.open(cube)) == cubes.digest(before)
+    assert "p_global_method upcrossings" in again("--resume").out
+
+
+def test_a_scan_thrown_away_says_that_its_significance_is_gone(cube, again):
+    assert "global_significance" not in again("--resume", "--json").json
+    significance(cube, executor=SerialExecutor(), options=Options("upcrossings", 3))
+    answer = again("--overwrite", "--json").json
+    assert answer["global_significance"].startswith("thrown away with the earlier scan")
+    assert "p_global" not in cubes.open(cube).attrs
+    assert "global_significance" not in again("--overwrite", "--json").json
+
+
+def test_a_damaged_record_is_reported_and_written_anew(cube, again):
+    significance(cube, executor=SerialExecutor(), options=Options("upcrossings", 3))
+    whole, record = cubes.digest(cubes.open(cube)), Location(cube + ".run")
+    record.replace(RECORD, record.read(RECORD).replace(b"p_global", b"p_globbl"))
+    answer = again("--resume")
+    assert answer.code == 2
+    assert "significance.json" in answer.err
+    assert "remove it" in answer.err
+    significance(cube, executor=SerialExecutor(), options=Options("upcrossings", 3))
+    again("--resume")
+    assert cubes.digest(cubes.open(cube)) == whole
 
 
 @pytest.mark.parametrize(

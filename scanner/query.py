@@ -12,6 +12,8 @@ from scanner.errors import InputError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from scanner.plane import PlaneSignificance
+
 
 SOUND = ("ok", "positivity_boundary", "second_opinion")
 """Statuses of windows whose fit can be believed."""
@@ -103,20 +105,41 @@ class Limits:
         InputError
             If no window has a significance.
         """
-        sound = [code for code, word in self.flags("status").items() if word in SOUND]
-        z = self._cube["z_local"].where(self._cube["status"].isin(sound))
+        z = _sound_z(self._cube)
         if not bool(z.notnull().any()):
             raise InputError("no window of this cube has a significance: look at its status variable")
         best = self._cube.isel(z.argmax(...))
         values = (float(best[name]) for name in ("p_local", "z_local", "signal_yield", "signal_yield_error"))
         return Excess(self.axis, float(best[self.axis]), *values)
 
+    def plane_significance(self, toys: xr.Dataset) -> "PlaneSignificance":
+        """Return the global significance of the largest excess over two mass axes.
+
+        An empty window has no excess; one without a sound fit is not looked at. See
+        `scanner.plane.plane_significance`.
+
+        Parameters
+        ----------
+        toys : Dataset
+            `z_local` and `status` of the scans of toys without signal, concatenated along `toy`.
+
+        Raises
+        ------
+        InputError
+            If the cube has not two mass axes, or those of the toys differ.
+
+        Examples
+        --------
+        ``toys = xr.concat([scan[["z_local", "status"]] for scan in scans], "toy")``
+        ``cube.attrs |= cube.limits.plane_significance(toys).attributes()``
+        """
+        from scanner.plane import plane_significance
+
+        return plane_significance(_excess_map(self._cube), _excess_map(toys))
+
     def flags(self, name: str) -> dict[int, str]:
         """Return what each value of a flag variable, `status` or `method`, means."""
-        attributes = self._cube[name].attrs
-        return dict(
-            zip(map(int, attributes["flag_values"]), attributes["flag_meanings"].split(), strict=True)
-        )
+        return _flags(self._cube[name])
 
     def project(self, luminosities: Sequence[float], scenario: str = "statistical") -> xr.Dataset:
         """Project to other luminosities [fb⁻¹]; see `scanner.projection.project`."""
@@ -129,3 +152,22 @@ class Limits:
         from scanner.plots import limit_plot
 
         return limit_plot(self._cube, **options)
+
+
+def _flags(variable: xr.DataArray) -> dict[int, str]:
+    values, meanings = variable.attrs["flag_values"], variable.attrs["flag_meanings"].split()
+    return dict(zip(map(int, values), meanings, strict=True))
+
+
+def _where_status(cube: xr.Dataset, words: Sequence[str]) -> xr.DataArray:
+    return cube["status"].isin([code for code, word in _flags(cube["status"]).items() if word in words])
+
+
+def _sound_z(cube: xr.Dataset) -> xr.DataArray:
+    """Return the local significances, NaN where the fit is not sound."""
+    return cube["z_local"].where(_where_status(cube, SOUND))
+
+
+def _excess_map(cube: xr.Dataset) -> xr.DataArray:
+    """Return the local significances, 0 in empty windows, NaN where a fit is not sound."""
+    return _sound_z(cube).where(~_where_status(cube, ("empty_window",)), 0.0)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from scanner import engine
 from scanner.definition import Search
+from scanner.fit import fit
 from scanner.likelihood import BinnedProblem
 from scanner.models import MODELS
 from scanner.seeds import window_keys
@@ -14,6 +15,7 @@ from scanner.stats import METHODS, Limits, Settings
 from scanner.stats.envelope import with_envelope
 from scanner.stats.limits import NO_LIMIT
 from scanner.stats.order import CHOICES
+from scanner.systematics import fixed_samples, window_nuisances
 from scanner.windows import WindowGrid
 
 Floats = NDArray[np.float64]
@@ -104,15 +106,24 @@ def block_limits(search: Search, problem: BinnedProblem, mass: Floats, method: s
 
 
 def window_problem(
-    search: Search, grid: WindowGrid, counts: Floats, block: slice, *, configuration: int, identity: str = ""
+    search: Search,
+    grid: WindowGrid,
+    counts: Floats,
+    block: slice,
+    *,
+    configuration: int,
+    identity: str = "",
+    include: str = "nothing",
 ) -> tuple[BinnedProblem, dict[str, Floats]]:
     """Return the likelihoods of a block of windows, and the background's non-linear parameters in them.
 
     Parameters are those of `scan_block`; toys pass through here as the data do. Where the definition
-    chooses the order of the background, it is chosen here, from a window's own counts.
+    chooses the order of the background, it is chosen here, from a window's own counts. `include` names
+    the systematics that enter, a key of `scanner.systematics.INCLUDED`.
     """
     expected = block_model(search, grid, counts, block, configuration)
-    return _problem(search, grid, counts, block, expected, configuration, identity), expected.nonlinear
+    problem = _problem(search, grid, counts, block, expected, configuration, identity, include)
+    return problem, expected.nonlinear
 
 
 @dataclass(frozen=True)
@@ -140,17 +151,40 @@ def _problem(
     expected: BlockModel,
     configuration: int,
     identity: str,
+    include: str = "nothing",
 ) -> BinnedProblem:
-    model, name = expected.model, search.configurations[configuration].name
+    model, chosen = expected.model, search.configurations[configuration]
     problem = BinnedProblem(
         np.where(model.live, counts, 0.0),
         model.signal,
         model.background,
         core=model.core,
         terms=model.terms,
-        keys=window_keys(identity, name, grid.region, block),
+        keys=window_keys(identity, chosen.name, grid.region, block),
     )
-    return replace(problem, terms=CHOICES[search.background.choose](problem))
+    problem = replace(problem, terms=CHOICES[search.background.choose](problem))
+    nuisances = window_nuisances(
+        search,
+        grid,
+        block,
+        dict(chosen.parameters),
+        model,
+        lambda: background_under(problem, model),
+        include=include,
+    )
+    return replace(problem, nuisances=nuisances)
+
+
+def background_under(problem: BinnedProblem, model: engine.WindowModel) -> Floats:
+    """Return the background in the core of windows without signal, (W,) [events]; 0 without a fit.
+
+    Known peaks keep their stated yields in that fit.
+    """
+    fixed = replace(problem, nuisances=fixed_samples(model)) if model.fixed.shape[1] else problem
+    coefficients = np.nan_to_num(fit(fixed, np.zeros(problem.windows), second_opinion=False).background)
+    expected = np.einsum("wk,wkb->wb", coefficients, model.background)
+    under: Floats = np.maximum((expected * model.core).sum(axis=1), 0.0)
+    return under
 
 
 def peak_yields(model: engine.WindowModel, coefficients: Floats) -> Floats:

@@ -1,7 +1,7 @@
 """Quantities with units: text such as "178 fb^-1" or "70 MeV" to the one canonical unit of its dimension.
 
-Canonical units are GeV, GeV^2, GeV^-1, fb, fb^-1, cm, ns, rad, 1 and, for distances measured in units of the
-mass resolution, `resolution`.
+Canonical units are GeV, GeV^2, GeV^-1, fb, fb^-1, cm, ns, rad, 1, events and, for distances measured in units
+of the mass resolution, `resolution`.
 """
 
 import difflib
@@ -28,6 +28,7 @@ TABLE: dict[str, tuple[str, dict[str, str]]] = {
     "time": ("ns", {"ps": "1e-3", "ns": "1", "us": "1e3", "ms": "1e6", "s": "1e9"}),
     "angle": ("rad", {"mrad": "1e-3", "rad": "1", "deg": str(math.pi / 180.0)}),
     "number": ("1", {"1": "1", "%": "0.01"}),
+    "events": ("events", {"event": "1", "events": "1"}),
     "distance in resolutions": ("resolution", {"resolution": "1", "resolutions": "1"}),
 }
 """Of each dimension: its canonical unit, and every unit with its size in canonical units."""
@@ -45,6 +46,7 @@ EXAMPLES = {
     "time": "1.5 ns",
     "angle": "0.3 rad",
     "number": "34%",
+    "events": "12 events",
     "distance in resolutions": "20 resolution",
 }
 

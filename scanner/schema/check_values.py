@@ -16,7 +16,7 @@ SAMPLES = 257
 """Masses over the scan at which a function is tried; its tables are also tried at the ends."""
 
 
-SYSTEMATIC_TARGETS = ("background", "efficiency", "luminosity", "resolution", "signal", "yield")
+SYSTEMATIC_TARGETS = ("background", "efficiency", "luminosity", "mass", "resolution", "signal", "yield")
 LARGEST_SYSTEMATIC = 10.0
 """Relative size above which a systematic is a slip, such as 5 for 5%."""
 Bounded = tuple[Path, Function | None, float, float]
@@ -54,6 +54,7 @@ def _bounded(scope: Scope) -> Iterator[Bounded]:
         yield ("channels", name, "resolution"), channel.resolution, 0.0, np.inf
     for name, term in search.systematics.items():
         yield ("systematics", name, "size"), term.size, 0.0, LARGEST_SYSTEMATIC
+        yield ("systematics", name, "size"), term.events, 0.0, np.inf
     for name, model in search.interpretations.items():
         yield ("interpretations", name, "branching_fraction"), model.branching_fraction, 0.0, 1.0
     if search.model is not None:

@@ -238,6 +238,12 @@ class ResolutionsFunction(Function):
     dimension: ClassVar[str | None] = "distance in resolutions"
 
 
+class EventsFunction(Function):
+    """A function whose value is a number of events."""
+
+    dimension: ClassVar[str | None] = "events"
+
+
 class CrossSectionFunction(Function):
     """A function whose value is a cross section [fb]."""
 

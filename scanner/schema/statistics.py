@@ -1,8 +1,11 @@
 """Systematics, method, models, simulation and the published limit."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from scanner import units
@@ -20,9 +23,11 @@ from scanner.schema.base import (
     at_part,
     is_canonical,
 )
-from scanner.schema.functions import CrossSectionFunction, Function, NumberFunction
+from scanner.schema.functions import CrossSectionFunction, EventsFunction, Function, NumberFunction
 
 ESTIMATED = "spurious_signal"
+EVENTS = re.compile(r"\bevents?\b")
+YIELD_TARGETS = ("background", "yield")
 PUBLISHED_UNITS = {
     "cross_section": {"fb"},
     "branching_fraction": {"1"},
@@ -32,40 +37,82 @@ PUBLISHED_UNITS = {
 
 
 class Systematic(Sourced):
-    """A constrained nuisance: what it acts on, how large it is, and how it shrinks with luminosity."""
+    """A constrained nuisance: what it acts on, how large it is, and how it shrinks with luminosity.
 
-    inherited = ("size",)
-    unwritten = ("name", "estimate")
+    Those on signal, efficiency and luminosity scale the signal; those on resolution and mass change its
+    shape; those on background and yield add what looks like signal, relative to the background under it
+    or as a number of events.
+    """
+
+    inherited = ("size", "events")
+    unwritten = ("name", "estimate", "events")
 
     name: Name = ""
     on: Name = Field(
-        description="signal, background, efficiency, yield, luminosity, or the name of a template"
+        description="signal, efficiency, luminosity, resolution, mass, background, yield, "
+        "or the name of a template"
     )
     kind: Literal["lognormal", "normal", "shape"] = "lognormal"
-    size: NumberFunction | None = Field(default=None, description=f"relative size, or '{ESTIMATED}'")
+    size: NumberFunction | None = Field(
+        default=None,
+        description=f"relative size, a size in events such as '12 events', or '{ESTIMATED}'",
+    )
+    events: EventsFunction | None = None
     estimate: Literal["given", "spurious_signal"] = "given"
+    in_limit: bool = Field(
+        default=True,
+        strict=True,
+        description="whether limits on data include it; projections always do, scenario by scenario",
+    )
     scaling: Literal["constant", "1/sqrt(L)"] = "constant"
     floor: Fraction = 0.0
     channels: tuple[Name, ...] = Field(default=(), description="channels that it acts on; all if empty")
     group: Name | None = Field(default=None, description="systematics of one group are fully correlated")
     source: Source
 
+    @property
+    def nuisance(self) -> str:
+        """Name of its nuisance, which it shares with all of its group."""
+        return self.group or self.name
+
+    def relative(self, m: ArrayLike, parameters: Mapping[str, float]) -> NDArray[np.float64]:
+        """Return its relative size at masses [GeV]; 0 where it is in events, or not known."""
+        mass = np.asarray(m, dtype=np.float64)
+        return np.zeros(mass.shape) if self.size is None else self.size(mass, **parameters)
+
     @model_validator(mode="before")
     @classmethod
-    def _read_estimate(cls, data: Any) -> Any:
-        if not isinstance(data, Mapping):
+    def _read_estimate(cls, data: Any, info: ValidationInfo) -> Any:
+        if not isinstance(data, Mapping) or is_canonical(info):
             return data
         size = data.get("size")
         named = size.get("constant") if isinstance(size, Mapping) else size
+        rest = {key: item for key, item in data.items() if key != "size"}
         if named == ESTIMATED:
-            return {key: item for key, item in data.items() if key != "size"} | {"estimate": ESTIMATED}
-        return data
+            return {"kind": "normal"} | rest | {"estimate": ESTIMATED}
+        return {"kind": "normal"} | rest | {"events": size} if _is_in_events(size) else data
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if (self.size is None) != (self.estimate == ESTIMATED):
-            raise ValueError(f"a systematic needs its 'size': a number such as 1.0%, or '{ESTIMATED}'")
+        sizes = (self.size is not None) + (self.events is not None) + (self.estimate == ESTIMATED)
+        if sizes != 1:
+            raise ValueError(
+                f"a systematic needs its 'size': a number such as 1.0% or 12 events, or '{ESTIMATED}'"
+            )
+        if self.size is None and self.kind == "lognormal":
+            raise ValueError("a size in events goes with 'kind: normal': it adds events of either sign")
+        if self.events is not None and self.on not in YIELD_TARGETS:
+            raise ValueError(f"a size in events goes with 'on: yield', not with 'on: {self.on}'")
         return self
+
+
+def _is_in_events(size: Any) -> bool:
+    """Tell whether a size as written, a quantity, a list of them or a function, is a number of events."""
+    if isinstance(size, Mapping):
+        return any(_is_in_events(size.get(key)) for key in ("constant", "unit", "table", "value"))
+    if isinstance(size, list | tuple):
+        return any(_is_in_events(item) for item in size)
+    return isinstance(size, str) and EVENTS.search(size) is not None
 
 
 class Method(Strict):

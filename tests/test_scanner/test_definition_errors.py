@@ -241,7 +241,7 @@ CASES = {
         HUNT + "systematics: {x: {on: singal, size: 5%, source: user}}\n",
         (
             "my.yaml:2:23: systematics.x.on: 'singal' is not known here; did you mean 'signal'?; "
-            "allowed: background, efficiency, luminosity, resolution, signal, yield"
+            "allowed: background, efficiency, luminosity, mass, resolution, signal, yield"
         ),
     ),
     "a parameter of a shape": (

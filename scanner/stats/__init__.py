@@ -11,11 +11,13 @@ from scanner.stats.counting import counting_limits
 from scanner.stats.experiment import CountingData, CountingResult
 from scanner.stats.limits import METHOD_MEANINGS, Limits
 from scanner.stats.settings import Settings
+from scanner.stats.toys import toy_limits
 
 METHODS: dict[str, Callable[[BinnedProblem, Settings], Limits]] = {
     "auto": automatic_limits,
     "asymptotic": asymptotic_limits,
     "counting": counting_limits,
+    "toys": toy_limits,
 }
 """Methods of limits by name: each takes a problem and the settings."""
 

@@ -1,0 +1,166 @@
+"""The pseudo-experiments of one window: what the method of toys asks for, and the linear likelihood's."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from scanner.kernels import toy_fits as kernel_fits
+from scanner.kernels import toys as kernel
+from scanner.kernels.algebra import TILE
+from scanner.kernels.window import IMPOSSIBLE, NOT_CONVERGED, OK, usable
+from scanner.kernels.workspace import DATA, EXPECTED, THETA
+from scanner.likelihood import BinnedProblem, Floats
+
+BACKGROUND_STREAM, SIGNAL_STREAM = np.uint64(0), np.uint64(1)
+"""Streams of the window's key for the toys of the two hypotheses: p-values are independent."""
+
+Model = tuple[Floats, tuple[Floats, Floats, Floats], int, float, bool]
+"""What the kernels know of the likelihood: combined templates, arrays, terms, yield's scale, dense."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """q̃_μ of the data and of both hypotheses' toys at one yield; NaN where a fit failed."""
+
+    observed: float
+    signal: Floats
+    """(N,) q̃_μ of toys of the hypothesis with signal."""
+    background: Floats
+    """(N,) q̃_μ of toys of the hypothesis without."""
+    signal_log_ratio: Floats
+    """(N,) ln L_μ/L_0 of the truths of the two hypotheses, for the toys with signal."""
+    background_log_ratio: Floats
+    """(N,) the same for those without; not told where q̃_μ is 0 for ŝ ≥ μ."""
+
+
+class PseudoExperiments(Protocol):
+    """A likelihood of one window with its data, whose toys can be thrown and tested.
+
+    Toys have the parameters of the fit to the data at their own hypothesis, and toy t is the same for
+    every yield up to what the expectation changes.
+    """
+
+    @property
+    def best_yield(self) -> float:
+        """Best-fit yield ŝ of the data, or 0 for a deficit."""
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the yield that is expected without signal, roughly."""
+
+    def sample(self, signal_yield: float, count: int) -> Sample:
+        """Test a yield with the toys 0 … count − 1 of both hypotheses."""
+
+    def excesses(self, count: int) -> tuple[float, Floats]:
+        """Return q₀ (eq. 12) of the data and of the toys without signal."""
+
+
+class LinearWindow:
+    """Pseudo-experiments of a window whose expectation is linear in its coefficients.
+
+    Bins in which nothing can be expected are left out; draw b of a toy is that of the b-th other bin.
+    Nuisances are allowed as far as they are samples of fixed expectation.
+
+    Attributes
+    ----------
+    status : int
+        Key of `scanner.fit.STATUS_MEANINGS` of the fit without signal; not usable, nothing can be thrown.
+    """
+
+    def __init__(self, problem: BinnedProblem, window: int) -> None:
+        w, terms = window, int(problem.terms[window])
+        rows = [*problem.background[w, :terms], problem.signal[w]]
+        if problem.nuisances is not None and problem.nuisances.fixed.shape[1] > 0:
+            rows.append(problem.nuisances.fixed[w].sum(axis=0))
+        live = np.any(np.array(rows) != 0.0, axis=0)
+        templates = np.zeros((-(-len(rows) // TILE) * TILE, int(live.sum())))
+        templates[: len(rows)] = np.array(rows)[:, live]
+        self._templates, self._whitened = templates, np.empty_like(templates)
+        self._terms, self._fixed_rows = terms, len(rows) - terms - 1
+        self._counts = problem.counts[w, live]
+        self._key = problem.keys[w]
+        self._arrays = kernel_fits.allocate_toys(*templates.shape)
+        self._fits = np.empty((0, kernel.COLUMNS))
+        status = self._fit(self._counts, 0.0)
+        if terms == 0:  # a known background is one, also when the events exclude it
+            status = OK
+        self.status = status if not np.any(problem.counts[w, ~live] > 0.0) else IMPOSSIBLE
+        if usable(self.status):
+            self._set_up_background()
+
+    def _set_up_background(self) -> None:
+        self._means = np.maximum(self._arrays[0][EXPECTED], 0.0)
+        self._null = self._arrays[1][THETA].copy()
+        whitened, arrays, terms, scale, dense = self._start(self._means)
+        self._spread = 1.0 / scale if scale > 0.0 else np.nan
+        kernel_fits.begin(*self._arrays[:2])
+        self._arrays[0][DATA] = self._counts
+        fit = kernel.fit_free(whitened, *arrays, terms, dense)
+        self._observed = np.array([fit[0] * self._spread, *fit[1:]])
+        if not np.isfinite(self._observed[kernel.YIELD]):
+            self.status = NOT_CONVERGED
+
+    @property
+    def best_yield(self) -> float:
+        """Best-fit yield ŝ of the data, or 0 for a deficit [events]."""
+        return float(self._observed[kernel.YIELD])
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the yield from the Hessian that is expected without signal [events]."""
+        return float(self._spread)
+
+    def sample(self, signal_yield: float, count: int) -> Sample:
+        """Test a yield with the toys 0 … count − 1 of both hypotheses."""
+        self._throw_background(count)
+        signal, background = np.full((2, count), np.nan), np.empty((2, count))
+        observed, logs, offset = np.nan, np.zeros_like(self._means), 0.0
+        if usable(self._fit(self._counts, signal_yield)):
+            means = np.maximum(self._arrays[0][EXPECTED], 0.0)
+            offset = kernel.set_log_ratio(means, self._means, logs)
+            model = self._start(means)
+            observed = kernel.test_counts(*model, self._counts, signal_yield)
+            kernel.test_signal(*model, self._key, SIGNAL_STREAM, signal_yield, logs, offset, signal)
+        model, fits = self._start_at(signal_yield), self._fits[:count]
+        test = (signal_yield, logs, offset, background)
+        kernel.test_background(*model, self._key, BACKGROUND_STREAM, fits, *test)
+        return Sample(float(observed), signal[0], background[0], signal[1], background[1])
+
+    def excesses(self, count: int) -> tuple[float, Floats]:
+        """Return q₀ of the data and of the toys without signal."""
+        self._throw_background(count)
+        fits = self._fits[:count]
+        observed = self._observed[kernel.NULL] - self._observed[kernel.FREE]
+        if self._observed[kernel.NULL] == np.inf:  # events where only signal can be
+            observed = np.inf
+        q = np.maximum(2.0 * (fits[:, kernel.NULL] - fits[:, kernel.FREE]), 0.0)
+        return max(2.0 * float(observed), 0.0), q
+
+    def _fit(self, counts: Floats, signal_yield: float) -> int:
+        self._arrays[0][DATA] = counts
+        fixed = (self._terms, self._fixed_rows, signal_yield)
+        return int(kernel_fits.fit_given(self._templates, *self._arrays, *fixed))
+
+    def _start(self, means: Floats) -> Model:
+        """Let toys with the expectation `means` start from the present fit; return the kernels' model."""
+        scale, dense = kernel_fits.set_start(
+            self._templates, means, *self._arrays, self._terms, self._whitened
+        )
+        return self._whitened, self._arrays, self._terms, scale, dense
+
+    def _start_at(self, signal_yield: float) -> Model:
+        """Let background toys start where the fit at `signal_yield` finds their expectation."""
+        if not usable(self._fit(self._means, signal_yield)):
+            self._arrays[1][THETA] = self._null
+        return self._start(self._means)
+
+    def _throw_background(self, count: int) -> None:
+        """Throw and fit the toys without signal that there are not yet."""
+        first = self._fits.shape[0]
+        if count <= first:
+            return
+        self._arrays[1][THETA] = self._null
+        fits = np.empty((count - first, kernel.COLUMNS))
+        kernel.throw_background(*self._start(self._means), self._key, BACKGROUND_STREAM, first, fits)
+        self._fits = np.vstack([self._fits, fits])

@@ -1,0 +1,109 @@
+"""Limits and significances by pseudo-experiments, for windows where no asymptotic formula holds.
+
+CLs or CLs+b with q̃_μ (Cowan, Cranmer, Gross, Vitells, arXiv:1007.1727, eq. 16). At every tested yield
+toys are thrown with the background of the fit to the data at that yield, and, for the hypothesis
+without signal, with that of the fit at 0. A p-value is (k+1)/(N+1) for k of N toys at least as extreme
+as the data; expected limits are the yields where a quantile of the CLs of the toys without signal is at
+the level. A toy whose fit fails counts as at least as extreme, and is reported.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from scanner.errors import InputError
+from scanner.kernels.window import usable
+from scanner.likelihood import BinnedProblem
+from scanner.nuisances import Integers
+from scanner.stats.asymptotic import asymptotic_limits_above, gaussian_limits
+from scanner.stats.limits import NO_LIMIT, TOYS, Limits
+from scanner.stats.pseudo import LinearWindow, PseudoExperiments
+from scanner.stats.settings import Settings
+from scanner.stats.toy_roots import Roots, find_roots, observed_criterion, ordered, tail
+
+RESOLVED = 10
+"""Toys at least as extreme as the data from which they tell the local p-value."""
+
+
+def toy_limits(problem: BinnedProblem, settings: Settings) -> Limits:
+    """Return limits of every window by toys.
+
+    Yield, error and fit quality are those of the likelihood fit. The local p-value is that of the toys
+    where ten or more of them are as extreme as the data, and the asymptotic one beyond, which toys do
+    not reach.
+
+    Raises
+    ------
+    InputError
+        If the problem has nuisances other than samples of fixed expectation.
+    """
+    require_linear(problem)
+    return with_toys(problem, settings, _fits(problem), np.arange(problem.windows))
+
+
+def with_toys(problem: BinnedProblem, settings: Settings, limits: Limits, windows: Integers) -> Limits:
+    """Return `limits` with those of some windows, by index, set by toys where these have any."""
+    columns = {
+        name: getattr(limits, name).copy()
+        for name in ("yield_limit", "expected", "p_local", "z_local", "method", "toys", "toys_failed")
+    }
+    errors = np.full(problem.windows, np.nan)
+    if limits.yield_limit_error is not None:
+        errors[:] = limits.yield_limit_error
+    for w in windows:
+        window = LinearWindow(problem, int(w))
+        if not usable(window.status):
+            continue
+        roots = window_limits(window, settings)
+        columns["yield_limit"][w], columns["expected"][w] = roots.yields[0], roots.yields[1:]
+        columns["toys"][w], columns["toys_failed"][w] = roots.toys, roots.failed
+        columns["method"][w] = TOYS if np.isfinite(roots.yields[0]) else NO_LIMIT
+        errors[w] = roots.error
+        p = local_p(window, settings.toys, float(columns["p_local"][w]))
+        columns["p_local"][w], columns["z_local"][w] = p, max(0.0, -float(ndtri(p)))
+    return replace(limits, yield_limit_error=errors, **columns)
+
+
+def window_limits(window: PseudoExperiments, settings: Settings) -> Roots:
+    """Return the limits of one window, beginning at those of a Gaussian measurement."""
+    alpha = 1.0 - settings.confidence_level
+    sigma, best = window.spread, window.best_yield
+    beyond = max(alpha * float(ndtr(best / sigma)), 1e-300)
+    guesses = np.array([best - sigma * float(ndtri(beyond)), *(sigma * gaussian_limits(1.0 - alpha))])
+    least = -np.log(alpha)  # no limit of a counting experiment is below
+    return find_roots(window, np.maximum(guesses, least), np.log(alpha), settings.criterion, settings.toys)
+
+
+def log_criterion(window: PseudoExperiments, signal_yield: float, settings: Settings) -> float:
+    """Return ln CLs, or ln CLs+b, of the data at one yield."""
+    sample = window.sample(signal_yield, settings.toys)
+    return observed_criterion(sample, settings.criterion)[0]
+
+
+def local_p(window: PseudoExperiments, toys: int, asymptotic: float) -> float:
+    """Return P(q₀ at least that of the data | no signal), 1 without an excess."""
+    observed, excesses = window.excesses(toys)
+    p = float(tail(ordered(excesses), np.array([observed]))[0][0])
+    unresolved = p * (toys + 1) < RESOLVED + 1
+    return asymptotic if unresolved and asymptotic < p else p  # NaN is not below
+
+
+def require_linear(problem: BinnedProblem) -> None:
+    """Refuse nuisances that the fits of toys do not know."""
+    nuisances = problem.nuisances
+    if nuisances is not None and (nuisances.names or np.any(nuisances.statistics != 0.0)):
+        raise InputError(
+            "toys know no nuisances but samples of fixed expectation; "
+            "take the method asymptotic, or leave the systematics out"
+        )
+
+
+def _fits(problem: BinnedProblem) -> Limits:
+    """Return the fits of every window, without limits."""
+    limits = asymptotic_limits_above(replace(problem, nuisances=None), Settings(0.9), np.inf)
+    if problem.nuisances is None:
+        return limits
+    nothing = np.full(problem.windows, np.nan)
+    unknown = ("signal_yield", "signal_yield_error", "n_background", "fit_quality", "effective_background")
+    return replace(limits, **{name: nothing.copy() for name in (*unknown, "p_local", "z_local")})

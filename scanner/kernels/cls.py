@@ -2,8 +2,9 @@
 
 The Asimov data set is post-fit: the expectation of the background-only fit to the data, so that the
 coefficients of its own fit at s = 0 are exactly those and its best yield is 0. With a = √q_A(s), the
-spread σ = s/a is a smooth and nearly constant function of a. Steps and guesses follow σ(a), so
-that nearly every band needs one Asimov fit.
+spread σ = s/a is a smooth and nearly constant function of a. Where its series converges, two Asimov
+fits give all bands and √q_A at the observed limit; else steps and guesses follow σ(a), so that
+nearly every band needs one Asimov fit.
 """
 
 import math
@@ -11,17 +12,15 @@ import math
 import numpy as np
 
 from scanner.kernels import jit
-from scanner.kernels.algebra import PIVOT_FLOOR, Flags, Floats, Integers, accumulate, factorise
-from scanner.kernels.newton import derivatives, evaluate
-from scanner.kernels.profile import Profile, profile, set_reference, set_tangent_of_free_fit
-from scanner.kernels.special import log_normal_tail, normal_cdf, normal_hazard, normal_quantile
+from scanner.kernels.algebra import PIVOT_FLOOR, Flags, Floats, Integers, factorise
+from scanner.kernels.bands import REACH, SIZE, build_series, root_at, spread_at, spread_point
+from scanner.kernels.newton import derive, evaluate
+from scanner.kernels.profile import Profile, estimate, set_reference, set_tangent_of_free_fit
+from scanner.kernels.special import log_tail_and_hazard, normal_cdf, rough_tail_quantile
 from scanner.kernels.window import ZERO, usable
 from scanner.kernels.workspace import (
-    CURVE,
     DATA,
     EXPECTED,
-    GRADIENT,
-    SLOPE,
     TANGENT,
     THETA,
     allocate,
@@ -53,8 +52,9 @@ def log_cls(q: float, q_slope: float, a: float, a_slope: float) -> tuple[float, 
         ratio, ratio_slope = q / a, (q_slope - q * a_slope / a) / a
         x, x_slope = 0.5 * (ratio + a), 0.5 * (ratio_slope + a_slope)
         y, y_slope = 0.5 * (ratio - a), 0.5 * (ratio_slope - a_slope)
-    value = log_normal_tail(x) - log_normal_tail(y)
-    return value, normal_hazard(y) * y_slope - normal_hazard(x) * x_slope
+    x_log, x_hazard = log_tail_and_hazard(x)
+    y_log, y_hazard = log_tail_and_hazard(y)
+    return x_log - y_log, y_hazard * y_slope - x_hazard * x_slope
 
 
 @jit
@@ -80,7 +80,7 @@ def limit_windows(
     """
     scratch, rows, coefficients, matrix = allocate(background.shape[1] + 1, counts.shape[1])
     _, asimov_rows, asimov_coefficients, asimov_matrix = allocate(background.shape[1] + 1, counts.shape[1])
-    curve = np.zeros((3, targets.size))
+    curve, series = np.zeros((3, targets.size)), np.zeros(SIZE)
     for w in range(counts.shape[0]):
         limits[w] = math.nan
         if not chosen[w]:
@@ -94,11 +94,19 @@ def limit_windows(
         asimov = (cut(asimov_rows, bins.shape[1]), asimov_coefficients, asimov_matrix)
         sigma = _start_asimov(templates, bins, coefficients, asimov, size)
         curve[ROOT], curve[SPREAD], curve[SPREAD_SLOPE] = targets, sigma, 0.0
-        for i, left, right in VISITS:
-            guess = targets[i] * _guess_spread(curve, left, right, targets[i])
-            limits[w, 1 + i] = _expected_limit(
-                templates, asimov, size, guess, targets[i], variance[w], curve, i
-            )
+        if build_series(templates, asimov, size, sigma, variance[w], targets, series):
+            for i in range(targets.size):
+                curve[SPREAD, i], _ = spread_at(series, targets[i])
+                limits[w, 1 + i] = targets[i] * curve[SPREAD, i]
+            if variance[w] > 0.0:  # the series is then of the wider spread
+                series[REACH] = 0.0
+        else:
+            series[REACH] = 0.0
+            for i, left, right in VISITS:
+                guess = targets[i] * _guess_spread(curve, left, right, targets[i])
+                limits[w, 1 + i] = _expected_limit(
+                    templates, asimov, size, guess, targets[i], variance[w], curve, i
+                )
         best = theta[w, -1]
         if best > 0.0:
             coefficients[THETA, :size] = theta[w, :size]
@@ -107,7 +115,7 @@ def limit_windows(
             set_reference(bins, coefficients)
         guess = _gaussian_limit(best, curve[SPREAD, 2], log_alpha)
         observed = (bins, coefficients, matrix)
-        limits[w, 0] = _observed_limit(templates, observed, asimov, size, best, guess, log_alpha)
+        limits[w, 0] = _observed_limit(templates, observed, asimov, size, series, best, guess, log_alpha)
 
 
 @jit
@@ -122,8 +130,7 @@ def _start_asimov(
         bins[DATA, b] = expected if expected > ZERO else 0.0
     coefficients[:] = source_coefficients
     set_reference(bins, coefficients)
-    derivatives(bins)
-    accumulate(templates, bins, SLOPE, CURVE, coefficients, GRADIENT, matrix)
+    derive(templates, bins, coefficients, matrix)
     if not factorise(matrix, terms + 1, PIVOT_FLOOR):
         return 1.0
     set_tangent_of_free_fit(coefficients, matrix, terms)
@@ -165,15 +172,9 @@ def _expected_limit(
     """
     low, high, x = 0.0, math.inf, guess
     for _ in range(EVALUATIONS):
-        q, slope, status = profile(templates, asimov, terms, x)
-        if not (usable(status) and q > 0.0):
+        root, spread, spread_slope, status = spread_point(templates, asimov, terms, variance, x)
+        if not (usable(status) and root > 0.0):
             break
-        a = math.sqrt(q)
-        widening = 1.0 + variance * (a / x) ** 2
-        root = a / math.sqrt(widening)
-        root_slope = (0.5 * slope / a + variance * (a / x) ** 3) / (widening * math.sqrt(widening))
-        spread = x / root
-        spread_slope = (1.0 / root_slope - spread) / root
         low, high = (x, high) if root < target else (low, x)
         point = target * (spread + spread_slope * (target - root))
         if not (low < point and point < high):
@@ -190,7 +191,20 @@ def _expected_limit(
 def _gaussian_limit(best: float, sigma: float, log_alpha: float) -> float:
     """Return the limit of a Gaussian measurement, s = ŝ + σΦ⁻¹(1−αΦ(ŝ/σ))."""
     beyond = max(math.exp(log_alpha) * normal_cdf(best / sigma), 1e-300)  # for a deep deficit 1 − it is 1
-    return max(best - sigma * normal_quantile(beyond), 0.1 * sigma)
+    return max(best + sigma * rough_tail_quantile(beyond), 0.1 * sigma)
+
+
+@jit
+def _asimov_root(
+    templates: Floats, asimov: Profile, terms: int, series: Floats, x: float
+) -> tuple[float, float]:
+    """Return √q_A and its slope, from the series where it reaches."""
+    if x <= series[REACH]:
+        return root_at(series, x)
+    q, slope, status = estimate(templates, asimov, terms, x)
+    if not (usable(status) and q > 0.0):
+        return math.nan, math.nan
+    return math.sqrt(q), 0.5 * slope / math.sqrt(q)
 
 
 @jit
@@ -199,6 +213,7 @@ def _observed_limit(
     observed: Profile,
     asimov: Profile,
     terms: int,
+    series: Floats,
     best: float,
     guess: float,
     log_alpha: float,
@@ -206,12 +221,11 @@ def _observed_limit(
     """Return the yield with CLs = α, above the best fit, by Newton's method on ln CLs."""
     low, high, x = max(best, 0.0), math.inf, guess
     for _ in range(EVALUATIONS):
-        q, slope, status = profile(templates, observed, terms, x)
-        q_asimov, slope_asimov, status_asimov = profile(templates, asimov, terms, x)
-        if not (usable(status) and usable(status_asimov) and q_asimov > 0.0):
+        q, slope, status = estimate(templates, observed, terms, x)
+        a, a_slope = _asimov_root(templates, asimov, terms, series, x)
+        if not (usable(status) and a > 0.0):
             break
-        a = math.sqrt(q_asimov)
-        value, value_slope = log_cls(q, slope, a, 0.5 * slope_asimov / a)
+        value, value_slope = log_cls(q, slope, a, a_slope)
         value -= log_alpha
         low, high = (x, high) if value > 0.0 else (low, x)
         point = x - value / value_slope

@@ -14,7 +14,7 @@ from scanner.kernels.counting import (
     one_sided_z,
 )
 from scanner.kernels.window import BOUNDARY, EMPTY, SINGULAR, fit_window, usable
-from scanner.kernels.workspace import DATA, EXPECTED, GRADIENT, STEP, THETA, allocate, cut
+from scanner.kernels.workspace import DATA, EXPECTED, GRADIENT, STEP, THETA, allocate, cut, tiled
 
 Floats = NDArray[np.float64]
 
@@ -51,7 +51,7 @@ def count_windows(
         status[w] = SINGULAR
         if not result[w, EFFICIENCY] > 0.0 or (side == 0 and terms[w] > 0):
             continue
-        templates, bins = cut(scratch, side), cut(rows, side)
+        templates, bins = cut(scratch[: tiled(terms[w] + 1)], side), cut(rows, side)
         _load_sideband(templates, bins, counts[w], background[w], terms[w], core[w])
         status[w] = _estimate(
             templates, bins, coefficients, matrix, background[w], terms[w], core[w], result[w]

@@ -8,13 +8,15 @@ along the tangent dθ/ds, so that one or two Newton steps do.
 import math
 
 from scanner.kernels import jit
-from scanner.kernels.algebra import Floats, combine, solve
-from scanner.kernels.difference import divergence
-from scanner.kernels.window import BOUNDARY, descend, usable
+from scanner.kernels.algebra import PIVOT_FLOOR, Floats, combine, factorise, solve
+from scanner.kernels.difference import difference_from, divergence
+from scanner.kernels.newton import COARSE, PLENTY, derive, subtract
+from scanner.kernels.window import BOUNDARY, OK, descend, usable
 from scanner.kernels.workspace import (
     CHANGE,
     DATA,
     EXPECTED,
+    GRADIENT,
     MULTIPLIER,
     REFERENCE,
     STEP,
@@ -24,6 +26,9 @@ from scanner.kernels.workspace import (
 
 Profile = tuple[Floats, Floats, Floats]
 """Bins, coefficients and matrix of one data set."""
+PASSES = 3
+SMALL = 1e-4
+"""Newton decrement squared (in units of σ²) from which the minimum need not be visited."""
 
 
 @jit
@@ -79,13 +84,47 @@ def yield_slope(templates: Floats, bins: Floats, terms: int, status: int) -> flo
 def profile(templates: Floats, arrays: Profile, terms: int, signal_yield: float) -> tuple[float, float, int]:
     """Fit the background at `signal_yield`; return (−2 ln λ, its slope, status)."""
     bins, coefficients, matrix = arrays
-    distance = signal_yield - coefficients[THETA, terms]
-    for i in range(terms):
-        coefficients[THETA, i] += distance * coefficients[TANGENT, i]
-    coefficients[THETA, terms] = signal_yield
+    _move(coefficients, terms, signal_yield)
     status, _ = descend(templates, bins, coefficients, matrix, terms)
     if not usable(status):
         return math.nan, math.nan, status
     _set_tangent_of_fixed_fit(coefficients, matrix, terms)
     q = difference(templates, bins, coefficients)
     return q, yield_slope(templates, bins, terms, status), status
+
+
+@jit
+def estimate(templates: Floats, arrays: Profile, terms: int, signal_yield: float) -> tuple[float, float, int]:
+    """Return what `profile` does, where possible from one pass at a point close to the minimum.
+
+    −2 ln λ at the minimum is that at the point less the Newton decrement squared, d, and its slope is
+    the gradient's after elimination of the background. With n events or more in every bin the error
+    is at most d^(3/2)/(1.5 √n). θ takes the Newton step; ν stays behind.
+    """
+    bins, coefficients, matrix = arrays
+    _move(coefficients, terms, signal_yield)
+    coefficients[STEP] = 0.0
+    for _ in range(PASSES if terms > 0 else 0):
+        positive, plenty = derive(templates, bins, coefficients, matrix)
+        if not (positive and plenty and factorise(matrix, terms, PIVOT_FLOOR)):
+            break
+        decrement = solve(matrix, terms, coefficients, GRADIENT, STEP)
+        if not decrement <= PLENTY * COARSE * COARSE:
+            break
+        subtract(coefficients, THETA, 1.0, STEP)
+        if decrement <= SMALL:
+            slope = coefficients[GRADIENT, terms]
+            for i in range(terms):
+                slope -= matrix[terms, i] * coefficients[STEP, i]
+            _set_tangent_of_fixed_fit(coefficients, matrix, terms)
+            return 2.0 * difference_from(bins, REFERENCE) - decrement, 2.0 * slope, OK
+    return profile(templates, arrays, terms, signal_yield)
+
+
+@jit
+def _move(coefficients: Floats, terms: int, signal_yield: float) -> None:
+    """Move θ along the tangent to another signal yield."""
+    distance = signal_yield - coefficients[THETA, terms]
+    for i in range(terms):
+        coefficients[THETA, i] += distance * coefficients[TANGENT, i]
+    coefficients[THETA, terms] = signal_yield

@@ -47,14 +47,12 @@ def descend(
     templates: Floats, bins: Floats, coefficients: Floats, matrix: Floats, free: int
 ) -> tuple[int, float]:
     """Fit the first `free` coefficients from the present θ, which also holds the fixed ones."""
-    if evaluate(templates, bins, coefficients):
-        if free == 0:
-            return OK, 0.0
-        outcome, edm = minimise(templates, bins, coefficients, matrix, free)
-        if outcome == CONVERGED:
-            return OK, edm
-    elif free == 0:
-        return IMPOSSIBLE, math.inf
+    if free == 0:
+        positive = evaluate(templates, bins, coefficients)
+        return (OK, 0.0) if positive else (IMPOSSIBLE, math.inf)
+    outcome, edm = minimise(templates, bins, coefficients, matrix, free)
+    if outcome == CONVERGED:
+        return OK, edm
     converged, edm = minimise_on_boundary(templates, bins, coefficients, matrix, free)
     if not converged:
         return NOT_CONVERGED, edm

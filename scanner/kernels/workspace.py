@@ -4,7 +4,8 @@ Kernels hand on four arrays and index their rows by the names below. A named tup
 better, but every look at its members costs two atomic operations, more than the arithmetic.
 
 templates (rows, bins)
-    Background terms, then the signal, then zeros up to a whole number of tiles.
+    Background terms, then the signal, then zeros up to a whole number of tiles. While one window is
+    fitted these are its own rows only: the other arrays have as many as the batch needs at most.
 bins (7, bins)
     REFERENCE ν of the fit that differences refer to, DATA counts n, EXPECTED ν, MULTIPLIER λ,
     CHANGE of ν in a step, SLOPE dNLL/dν, CURVE d²NLL/dν².
@@ -26,15 +27,21 @@ _, THETA, STEP, GRADIENT, TANGENT = range(5)
 @jit
 def allocate(parameters: int, bins: int) -> tuple[Floats, Floats, Floats, Floats]:
     """Return templates, bins, coefficients and matrix for `parameters` templates of `bins` bins."""
-    rows = (parameters + TILE - 1) // TILE * TILE
+    rows = tiled(parameters)
     return np.zeros((rows, bins)), np.zeros((7, bins)), np.zeros((5, rows)), np.zeros((rows, rows))
+
+
+@jit
+def tiled(parameters: int) -> int:
+    """Return the rows of the tiles that hold `parameters` templates."""
+    return (parameters + TILE - 1) // TILE * TILE
 
 
 @jit
 def load(
     templates: Floats, bins: Floats, counts: Floats, signal: Floats, background: Floats, terms: int
 ) -> tuple[Floats, Floats, bool]:
-    """Copy one window; return templates and bins cut to its live bins, and whether it is possible.
+    """Copy one window; return templates and bins cut to its rows and live bins, and whether it is possible.
 
     A bin where every template is zero says nothing when it is empty, and is left out; with events
     in it no coefficients can describe the window.
@@ -43,12 +50,12 @@ def load(
     live = counts.size
     if not _reaches_every_bin(background[0] if terms > 0 else signal):
         live, possible = _survey(counts, signal, background, terms)
-    templates = cut(templates, live)
-    bins = cut(bins, live)
-    if live == counts.size:
+    templates = templates[: tiled(terms + 1)]
+    if live == bins.shape[1]:
         _copy(templates, bins, counts, signal, background, terms)
-    else:
-        _copy_live(templates, bins, counts, signal, background, terms)
+        return templates, bins, possible
+    templates, bins = cut(templates, live), cut(bins, live)
+    _copy_live(templates, bins, counts, signal, background, terms)
     return templates, bins, possible
 
 

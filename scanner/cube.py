@@ -26,6 +26,10 @@ VARIABLES: dict[str, tuple[str, str]] = {
     "z_local": ("1", "local significance"),
     "yield_limit": ("1", "upper limit on the signal yield"),
     "yield_limit_expected": ("1", "expected upper limit on the signal yield"),
+    "yield_limit_error": ("1", "standard error of the observed limit from toys or sampling"),
+    "yield_lower": ("1", "lower end of the interval on the signal yield"),
+    "toys": ("1", "pseudo-experiments thrown"),
+    "toys_failed": ("1", "pseudo-experiments whose fits failed"),
     "cross_section_limit": ("fb", "upper limit on the cross section times branching fraction"),
     "cross_section_limit_expected": (
         "fb",

@@ -81,6 +81,10 @@ def scan_block(
         "z_local": limits.z_local,
         "yield_limit": limits.yield_limit,
         "yield_limit_expected": limits.expected,
+        "yield_limit_error": limits.yield_limit_error,
+        "yield_lower": limits.yield_lower,
+        "toys": limits.toys,
+        "toys_failed": limits.toys_failed,
         "efficiency": efficiency,
         "resolution": grid.resolution[block],
         "background_order": problem.terms - 1 - (expected.model.peaks >= 0).sum(axis=1),
@@ -98,11 +102,23 @@ def scan_block(
 
 def block_limits(search: Search, problem: BinnedProblem, mass: Floats, method: str) -> Limits:
     """Set the limits of windows at masses (W,) by a method, including the choice of a profiled order."""
-    settings = Settings(search.confidence_level)
+    settings = method_settings(search)
     limits = METHODS[method](problem, settings)
     if search.background.choose != "discrete_profile":
         return limits
     return with_envelope(replace(problem, terms=engine.highest_terms(search, mass)), settings, limits)
+
+
+def method_settings(search: Search) -> Settings:
+    """Return what a definition tells the statistical method; toys of 0 leave the method's own number."""
+    method = search.method
+    return Settings(
+        search.confidence_level,
+        criterion=method.criterion,
+        toys=method.toys or Settings.toys,
+        prior=method.prior,
+        power=Settings.power if search.model is None else float(MODELS[search.model.name].power),
+    )
 
 
 def window_problem(
@@ -196,7 +212,8 @@ def peak_yields(model: engine.WindowModel, coefficients: Floats) -> Floats:
 
 def leave_out(results: Results, vetoed: NDArray[np.bool_]) -> Results:
     """Turn the results of vetoed windows into NaN with a status of their own; counts and efficiency stay."""
-    kept = ("n_observed", "efficiency", "resolution", "status", "method", "background_order")
+    kept = {"n_observed", "efficiency", "resolution", "status", "method", "background_order"}
+    kept |= {"toys", "toys_failed"}
     masked = {name: values if name in kept else _blank(values, vetoed) for name, values in results.items()}
     masked["status"] = np.where(vetoed, np.uint8(VETOED), results["status"])
     masked["method"] = np.where(vetoed, np.uint8(NO_LIMIT), results["method"])

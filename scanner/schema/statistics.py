@@ -118,10 +118,11 @@ def _is_in_events(size: Any) -> bool:
 class Method(Strict):
     """How limits are set."""
 
-    limit: Literal["auto", "asymptotic", "counting", "toys", "feldman_cousins", "bayesian"] = "auto"
+    limit: Literal["auto", "asymptotic", "counting", "toys", "feldman_cousins", "bayesian", "minos"] = "auto"
+    criterion: Literal["cls", "clsb"] = Field(default="cls", description="CLs, or CLs+b without its division")
     likelihood: Literal["binned", "unbinned"] = "binned"
     toys: int = Field(default=0, ge=0, le=10_000_000, strict=True)
-    prior: Literal["flat in yield", "flat in coupling"] = "flat in yield"
+    prior: Literal["flat in yield", "flat in coupling", "1/sqrt(yield)"] = "flat in yield"
 
 
 def _name_only(raw: Any) -> Any:

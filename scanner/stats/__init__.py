@@ -10,6 +10,8 @@ from scanner.stats.calculators import CALCULATORS, calculate
 from scanner.stats.counting import counting_limits
 from scanner.stats.experiment import CountingData, CountingResult
 from scanner.stats.limits import METHOD_MEANINGS, Limits
+from scanner.stats.neyman import feldman_cousins_limits
+from scanner.stats.posterior import bayesian_limits
 from scanner.stats.settings import Settings
 from scanner.stats.toys import toy_limits
 
@@ -18,6 +20,8 @@ METHODS: dict[str, Callable[[BinnedProblem, Settings], Limits]] = {
     "asymptotic": asymptotic_limits,
     "counting": counting_limits,
     "toys": toy_limits,
+    "bayesian": bayesian_limits,
+    "feldman_cousins": feldman_cousins_limits,
 }
 """Methods of limits by name: each takes a problem and the settings."""
 

@@ -67,6 +67,7 @@ def asymptotic_limits_above(problem: BinnedProblem, settings: Settings, threshol
         yield_lower=np.zeros(problem.windows),
         toys=np.zeros(problem.windows, dtype=np.int64),
         toys_failed=np.zeros(problem.windows, dtype=np.int64),
+        yield_limit_error=np.full(problem.windows, np.nan),
     )
 
 

@@ -59,5 +59,5 @@ class Limits:
     """(W,) pseudo-experiments that were thrown, 0 without."""
     toys_failed: NDArray[np.int64]
     """(W,) those of them whose fits failed; p-values count them as at least as extreme as the data."""
-    yield_limit_error: Floats | None = None
-    """(W,) standard deviation of the observed limit from the number of toys, NaN without toys."""
+    yield_limit_error: Floats
+    """(W,) standard error of the observed limit from toys or from sampling, NaN without either."""

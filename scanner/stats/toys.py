@@ -46,11 +46,11 @@ def with_toys(problem: BinnedProblem, settings: Settings, limits: Limits, window
     """Return `limits` with those of some windows, by index, set by toys where these have any."""
     columns = {
         name: getattr(limits, name).copy()
-        for name in ("yield_limit", "expected", "p_local", "z_local", "method", "toys", "toys_failed")
+        for name in (
+            *("yield_limit", "yield_limit_error", "expected", "p_local", "z_local"),
+            *("method", "toys", "toys_failed"),
+        )
     }
-    errors = np.full(problem.windows, np.nan)
-    if limits.yield_limit_error is not None:
-        errors[:] = limits.yield_limit_error
     for w in windows:
         window = LinearWindow(problem, int(w))
         if not usable(window.status):
@@ -59,10 +59,10 @@ def with_toys(problem: BinnedProblem, settings: Settings, limits: Limits, window
         columns["yield_limit"][w], columns["expected"][w] = roots.yields[0], roots.yields[1:]
         columns["toys"][w], columns["toys_failed"][w] = roots.toys, roots.failed
         columns["method"][w] = TOYS if np.isfinite(roots.yields[0]) else NO_LIMIT
-        errors[w] = roots.error
+        columns["yield_limit_error"][w] = roots.error
         p = local_p(window, settings.toys, float(columns["p_local"][w]))
         columns["p_local"][w], columns["z_local"][w] = p, max(0.0, -float(ndtri(p)))
-    return replace(limits, yield_limit_error=errors, **columns)
+    return replace(limits, **columns)
 
 
 def window_limits(window: PseudoExperiments, settings: Settings) -> Roots:

@@ -113,4 +113,5 @@ def _limits(rows: _Rows, found: Floats, lower: Floats, method: NDArray[np.uint8]
         yield_lower=lower,
         toys=none,
         toys_failed=none.copy(),
+        yield_limit_error=np.full(len(result), np.nan),
     )

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from jobs import scan, work
-from scanner import interchange
+from scanner import engine, interchange
 from scanner.errors import InputError
 from scanner.limits import window_problem
 from storage.locations import Location
@@ -56,6 +56,7 @@ def likelihoods(
     document : dict
     """
     run = open_cube_run(cube)
+    engine.refuse_unbinned(run.search, "an export of the likelihoods")
     names = [c.name for c in run.search.configurations]
     if configuration is not None and configuration not in names:
         raise InputError(f"no configuration {configuration!r}: take one of {', '.join(names)}")

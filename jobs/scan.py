@@ -43,7 +43,7 @@ def make_plan(search: Search, store: EventStore, url: str, options: Options) -> 
         If the engine cannot run the search, the method is unknown, or the store holds no data.
     """
     engine.check_runnable(search)
-    check_method(options.method)
+    check_method(options.method, search)
     data = [sample.kind in DATA_LIKE for sample in store.samples]
     shards = [(shard.index, shard.rows) for shard in store.shards if data[shard.sample]]
     if not shards:
@@ -74,12 +74,15 @@ def make_plan(search: Search, store: EventStore, url: str, options: Options) -> 
     )
 
 
-def check_method(method: str) -> None:
-    """Refuse an unknown statistical method."""
+def check_method(method: str, search: Search) -> None:
+    """Refuse an unknown statistical method, or one that the search's likelihood has not."""
     from scanner.stats import METHODS
+    from scanner.stats.unbinned import UNBINNED_METHODS
 
-    if method not in METHODS:
-        raise InputError(f"unknown method {method!r}: take one of {', '.join(METHODS)}")
+    possible = UNBINNED_METHODS if engine.unbinned(search) else tuple(METHODS)
+    if method not in possible:
+        kind = " of an unbinned likelihood" if engine.unbinned(search) else ""
+        raise InputError(f"unknown method {method!r}{kind}: take one of {', '.join(possible)}")
 
 
 def plan_cost(plan: Plan, workers: int) -> Estimate:

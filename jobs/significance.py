@@ -17,7 +17,7 @@ from jobs import additions, work
 from jobs.blocks import finish
 from jobs.executors import Executor, Task
 from jobs.scan import run_place
-from scanner import excess, spectrum
+from scanner import engine, excess, spectrum
 from scanner.errors import InputError
 from scanner.spectrum import Line
 from scanner.stats import look_elsewhere
@@ -142,6 +142,7 @@ def open_look(cube: str) -> Look:
     run = work.open_run(place)
     if run.plan.scan_identity != identity:
         raise InputError(f"{cube} was not made by the run {place}: scan again with --overwrite")
+    engine.refuse_unbinned(run.search, "a global significance")
     return _look_of(run.ticket)
 
 

@@ -129,7 +129,8 @@ def make_job(kind: str, search: Search, store: str, options: Options) -> Job:
     if kind not in STUDIES:
         raise InputError(f"unknown study {kind!r}: take one of {', '.join(STUDIES)}")
     engine.check_runnable(search)
-    scan.check_method(options.method)
+    engine.refuse_unbinned(search, "a study")
+    scan.check_method(options.method, search)
     _check_numbers(options)
     there, luminosity, produced = _source(search, store, options)
     toys = 0 if kind == "bias" else options.toys

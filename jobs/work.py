@@ -9,6 +9,7 @@ import numpy as np
 
 from jobs.plan import FOLD, FitBlock, PassBlock, Plan
 from scanner import definition, engine, kernels
+from scanner.candidates import Candidates, refuse_many
 from scanner.definition import Search
 from scanner.errors import InputError
 from scanner.histogram import Histogram
@@ -86,9 +87,20 @@ class Run:
         return PartStore(Location(self.place).child(PARTS))
 
     @cached_property
+    def folded(self) -> Arrays:
+        """The arrays of the sum of all passes."""
+        return dict(self.parts.read(FOLD).arrays)
+
+    @cached_property
     def histograms(self) -> dict[str, Histogram]:
-        """The sum of all passes, by region."""
-        return unpack(self.parts.read(FOLD).arrays)
+        """The histograms of all passes, by region."""
+        return {region: filled.histogram for region, filled in unpack(self.folded).items()}
+
+    @cached_property
+    def candidates(self) -> dict[str, Candidates]:
+        """The candidates of all passes, by region; none for binned likelihoods."""
+        found = {region: filled.candidates for region, filled in unpack(self.folded).items()}
+        return {region: kept for region, kept in found.items() if kept is not None}
 
     @cached_property
     def blocks(self) -> Mapping[str, PassBlock | FitBlock]:
@@ -138,17 +150,42 @@ def execute(ticket: str, key: str) -> str:
     return key
 
 
+@dataclass(frozen=True, eq=False)
+class Filled:
+    """What a pass leaves of a region: counts, and candidates where the likelihood is unbinned."""
+
+    histogram: Histogram
+    candidates: Candidates | None
+
+    def __add__(self, other: "Filled") -> "Filled":
+        """Merge."""
+        mine, theirs = self.candidates, other.candidates
+        merged = None if mine is None or theirs is None else mine + theirs
+        return Filled(self.histogram + other.histogram, merged)
+
+
 def run_pass(run: Run, block: PassBlock) -> Arrays:
     """Fill the histograms of all regions from the rows of a block."""
-    total = {region: selection.empty() for region, selection in run.selections.items()}
+    total = {region: _nothing(run, selection.empty()) for region, selection in run.selections.items()}
     for piece in block.pieces:
         for filled in skipped(run, piece) or read(run, piece):
             total = {region: total[region] + filled[region] for region in total}
+            _check_room(total)
     return pack(total)
 
 
-def skipped(run: Run, piece: Piece) -> tuple[dict[str, Histogram]] | None:
-    """Return the histograms of a piece that the extremes of its shard reject; None if it must be read."""
+def _nothing(run: Run, histogram: Histogram) -> Filled:
+    configurations = len(run.search.configurations)
+    nobody = Candidates((np.empty(0),) * configurations) if engine.unbinned(run.search) else None
+    return Filled(histogram, nobody)
+
+
+def _check_room(total: Mapping[str, Filled]) -> None:
+    refuse_many(sum(len(filled.candidates) for filled in total.values() if filled.candidates is not None))
+
+
+def skipped(run: Run, piece: Piece) -> tuple[dict[str, Filled]] | None:
+    """Return what the extremes of a piece's shard, which reject it, leave; None if it must be read."""
     shard, start, stop = piece
     facts = run.shards[shard]
     found = {}
@@ -162,25 +199,30 @@ def skipped(run: Run, piece: Piece) -> tuple[dict[str, Histogram]] | None:
         histogram = selection.skip(stop - start, low, high, finite=True)
         if histogram is None:
             return None
-        found[region] = histogram
+        found[region] = _nothing(run, histogram)
     return (found,)
 
 
-def read(run: Run, piece: Piece) -> Iterator[dict[str, Histogram]]:
+def read(run: Run, piece: Piece) -> Iterator[dict[str, Filled]]:
     """Read the rows of a piece, a bounded number at a time, and fill the histograms of all regions."""
     shard, start, stop = piece
     needed = sorted({name for selection in run.selections.values() for name in selection.needed})
+    keep = engine.unbinned(run.search)
     for first in range(start, stop, ROWS_A_BATCH):
         columns = run.store.read(shard, needed, first, min(stop, first + ROWS_A_BATCH))
-        yield {region: selection.fill(columns) for region, selection in run.selections.items()}
+        yield {
+            region: Filled(selection.fill(columns), selection.candidates(columns) if keep else None)
+            for region, selection in run.selections.items()
+        }
 
 
 def fold(run: Run) -> None:
-    """Sum the histograms of all passes, in the order of their keys, and commit the sum."""
-    total: dict[str, Histogram] = {}
+    """Sum what all passes left, in the order of their keys, and commit the sum."""
+    total: dict[str, Filled] = {}
     for block in run.plan.passes:
-        for region, histogram in unpack(run.parts.read(block.key).arrays).items():
-            total[region] = total[region] + histogram if region in total else histogram
+        for region, filled in unpack(run.parts.read(block.key).arrays).items():
+            total[region] = total[region] + filled if region in total else filled
+        _check_room(total)
     run.parts.commit(FOLD, pack(total))
 
 
@@ -201,6 +243,7 @@ def run_fit(run: Run, block: FitBlock) -> Arrays:
             exposure=exposure,
             method=run.plan.method,
             identity=run.plan.scan_identity,
+            candidates=run.candidates[block.region].values[number] if run.candidates else None,
         )
         results |= {f"{number}.{name}": array for name, array in found.items()}
     return results
@@ -215,14 +258,24 @@ def window_counts(histogram: Histogram, grid: WindowGrid, configuration: int, wi
 
 
 FIELDS = ("counts", "cutflow", "outside", "not_finite")
+COUNTS, CANDIDATES = ".counts", ".candidates."
 
 
-def pack(histograms: Mapping[str, Histogram]) -> Arrays:
-    """Flatten histograms by region into named arrays."""
-    return {f"{region}.{field}": getattr(h, field) for region, h in histograms.items() for field in FIELDS}
+def pack(total: Mapping[str, Filled]) -> Arrays:
+    """Flatten what a pass left by region into named arrays; candidates in rising order."""
+    arrays: Arrays = {}
+    for region, filled in total.items():
+        arrays |= {f"{region}.{field}": getattr(filled.histogram, field) for field in FIELDS}
+        kept = () if filled.candidates is None else filled.candidates.in_order().values
+        arrays |= {f"{region}{CANDIDATES}{number:03d}": values for number, values in enumerate(kept)}
+    return arrays
 
 
-def unpack(arrays: Mapping[str, Any]) -> dict[str, Histogram]:
-    """Build histograms by region from named arrays."""
-    regions = list(dict.fromkeys(name.rpartition(".")[0] for name in arrays))
-    return {region: Histogram(*(arrays[f"{region}.{field}"] for field in FIELDS)) for region in regions}
+def unpack(arrays: Mapping[str, Any]) -> dict[str, Filled]:
+    """Build what a pass left by region from named arrays."""
+    found = {}
+    for region in (name.removesuffix(COUNTS) for name in arrays if name.endswith(COUNTS)):
+        histogram = Histogram(*(arrays[f"{region}.{field}"] for field in FIELDS))
+        names = sorted(name for name in arrays if name.startswith(region + CANDIDATES))
+        found[region] = Filled(histogram, Candidates(tuple(arrays[n] for n in names)) if names else None)
+    return found

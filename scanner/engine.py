@@ -13,6 +13,7 @@ from scanner.schema.axes import Region
 from scanner.schema.functions import Function
 from scanner.selection import Selection
 from scanner.stats import METHODS
+from scanner.stats.unbinned import UNBINNED_METHODS
 from scanner.templates import WindowModel, highest_terms, nonlinear_start, window_model
 from scanner.variables import constants, region_of, window_variables
 from scanner.vetoes import cuts, vetoed
@@ -27,8 +28,10 @@ __all__ = [
     "grids",
     "highest_terms",
     "nonlinear_start",
+    "refuse_unbinned",
     "region_of",
     "selections",
+    "unbinned",
     "vetoed",
     "window_model",
     "window_variables",
@@ -125,6 +128,44 @@ def check_units(search: Search, stored: Mapping[str, str]) -> None:
             )
 
 
+def unbinned(search: Search) -> bool:
+    """Whether the likelihood is that of the candidates themselves."""
+    return search.method.likelihood == "unbinned"
+
+
+def refuse_unbinned(search: Search, what: str) -> None:
+    """Refuse what is done in bins only.
+
+    Raises
+    ------
+    InputError
+        If the search has an unbinned likelihood.
+    """
+    if unbinned(search):
+        raise InputError(
+            f"{what} of a search with an unbinned likelihood is not possible: take `likelihood: binned`"
+        )
+
+
+def _beyond_unbinned(search: Search) -> dict[str, bool]:
+    vetoes = [*search.vetoes, *(veto for channel in search.channels.values() for veto in channel.vetoes)]
+    here = unbinned(search)
+    return {
+        f"unbinned limits by {search.method.limit} (possible: {', '.join(UNBINNED_METHODS)})": (
+            here and search.method.limit not in UNBINNED_METHODS
+        ),
+        "vetoes inside of windows with an unbinned likelihood": (
+            here and any(veto.in_windows or veto not in search.vetoes for veto in vetoes)
+        ),
+        "known peaks of a stated yield with an unbinned likelihood": (
+            here and len(search.background.free_peaks) < len(search.background.peaks)
+        ),
+        "a profiled order with an unbinned likelihood": (
+            here and search.background.choose == "discrete_profile"
+        ),
+    }
+
+
 def check_runnable(search: Search) -> None:
     """Refuse a definition that says more than the engine runs, naming what.
 
@@ -139,7 +180,7 @@ def check_runnable(search: Search) -> None:
         "decays in flight": bool(search.decays),
         f"windows of shape {search.window.shape}": search.window.shape != "interval",
         "explicit binning": bool(search.window.binning),
-        "an unbinned likelihood": search.method.likelihood != "binned",
+        **_beyond_unbinned(search),
         f"limits by {search.method.limit}": search.method.limit not in METHODS,
         f"published counts instead of events ({search.inputs})": search.inputs != "events",
         f"signal shape {search.signal.shape!r}": search.signal.shape not in shapes.SIGNALS,

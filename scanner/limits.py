@@ -15,7 +15,9 @@ from scanner.stats import METHODS, Limits, Settings
 from scanner.stats.envelope import with_envelope
 from scanner.stats.limits import NO_LIMIT
 from scanner.stats.order import CHOICES
+from scanner.stats.unbinned import unbinned_limits
 from scanner.systematics import fixed_samples, window_nuisances
+from scanner.unbinned_model import unbinned_problem
 from scanner.windows import WindowGrid
 
 Floats = NDArray[np.float64]
@@ -42,6 +44,7 @@ def scan_block(
     exposure: Exposure,
     method: str,
     identity: str = "",
+    candidates: Floats | None = None,
 ) -> Results:
     """Set the limits of a block of windows.
 
@@ -59,6 +62,8 @@ def scan_block(
         A key of `scanner.stats.METHODS`.
     identity : str
         Scan identity, from which the seeds of toys follow.
+    candidates : (N,) float, optional
+        Observable of the region's candidates, rising, where the definition asks for an unbinned likelihood.
 
     Returns
     -------
@@ -69,8 +74,15 @@ def scan_block(
     expected = block_model(search, grid, counts, block, configuration)
     problem = _problem(search, grid, counts, block, expected, configuration, identity)
     mass = grid.mass[block]
-    limits = block_limits(search, problem, mass, method)
     parameters = dict(search.configurations[configuration].parameters)
+    if candidates is None:
+        limits = block_limits(search, problem, mass, method)
+    else:
+        unbinned = unbinned_problem(
+            search, grid, block, candidates, expected.model, expected.nonlinear, parameters, problem
+        )
+        free = replace(problem, nuisances=None)  # systematics do not enter unbinned likelihoods
+        limits = unbinned_limits(unbinned, free, Settings(search.confidence_level), method)
     efficiency = search.signal.efficiency(mass, **parameters)
     results: Results = {
         "n_observed": problem.counts.sum(axis=1).astype(np.int64),

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from scanner.candidates import Candidates, candidates_of
 from scanner.channel import ChannelPlan
 from scanner.dependence import Recipe, recipe
 from scanner.errors import InputError
@@ -101,6 +102,17 @@ class Selection:
     def empty(self) -> Histogram:
         """Return the histogram of no rows."""
         return self._recipe.empty()
+
+    def candidates(self, columns: Mapping[str, ArrayLike]) -> Candidates:
+        """Return the observable of the rows that :meth:`fill` counts in a bin.
+
+        Raises
+        ------
+        InputError
+            As :meth:`fill`, and for cuts that depend on the window.
+        """
+        arrays, rows = _check_columns(columns, self.needed)
+        return candidates_of(self._recipe, arrays, rows)
 
     @cached_property
     def _pass(self) -> Pass:

@@ -151,15 +151,25 @@ def peak_templates(
 
 
 def _peak(search: Search, peak: Peak, edges_mass: Floats, parameters: Mapping[str, float]) -> Floats:
-    """Integrate one peak; what it does not state about its shape is that of a signal of its mass."""
+    shape, mass, resolution, extra = peak_shape(search, peak, len(edges_mass), parameters)
+    return shapes.signal_integrals(shape, edges_mass, mass, resolution, extra)
+
+
+def peak_shape(
+    search: Search, peak: Peak, windows: int, parameters: Mapping[str, float]
+) -> tuple[str, Floats, Floats, dict[str, Floats]]:
+    """Return shape, position, resolution [GeV] and parameters of one peak in some windows, (W,) each.
+
+    What it does not state about its shape is that of a signal of its mass.
+    """
     own = peak.shape is not None
-    signal, mass = search.signal, np.full(len(edges_mass), peak.at)
-    resolution = np.full(len(mass), _peak_resolution(search, peak))
+    signal, mass = search.signal, np.full(windows, peak.at)
+    resolution = np.full(windows, _peak_resolution(search, peak))
     functions, width = (peak.parameters, peak.width) if own else (signal.parameters, signal.width)
     extra = {name: function(mass, **parameters) for name, function in functions.items()}
     if width is not None:
         extra["width"] = width(mass, **parameters) / resolution
-    return shapes.signal_integrals(peak.shape or signal.shape, edges_mass, mass, resolution, extra)
+    return peak.shape or signal.shape, mass, resolution, extra
 
 
 def _peak_resolution(search: Search, peak: Peak) -> float:

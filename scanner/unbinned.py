@@ -10,7 +10,7 @@ on a grid of eight points a resolution with the ends of the window and the mass;
 them the density would otherwise turn negative there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -35,6 +35,30 @@ IN_KERNELS = {
     "crystal_ball": codes.CRYSTAL_BALL,
 }
 """Signals that kernels evaluate, over Chebyshev polynomials; others are tabulated by `scanner.shapes`."""
+POINTS_AT_ONCE = 1 << 21
+"""Points at which densities are tabulated at a time, for the sake of memory."""
+
+
+@dataclass(frozen=True)
+class Densities:
+    """Densities that are no shapes by name: those of a search, with its peaks and its observable.
+
+    Parameters
+    ----------
+    integrals : (W, K + 1) float
+        Integrals of background terms and signal over the windows, the signal last.
+    at : callable
+        From a window's number and points (P,) of the observable to the (K + 1, P) densities there: the
+        terms that the window uses, the signal, zeros.
+    """
+
+    integrals: Floats
+    at: Callable[[int, Floats], Floats]
+
+    def select(self, windows: NDArray[Any]) -> "Densities":
+        """Return those of some windows only, by a mask or by indices."""
+        numbers, at = np.arange(len(self.integrals))[windows], self.at
+        return Densities(self.integrals[windows], lambda w, x: at(int(numbers[w]), x))
 
 
 @dataclass(frozen=True)
@@ -61,6 +85,8 @@ class UnbinnedProblem:
         A key of `scanner.shapes.BACKGROUNDS`; those without a polynomial have one term.
     background_parameters : mapping of (W,) float, optional
         Non-linear parameters and constants of the background; they are held.
+    densities : Densities, optional
+        In place of the shapes by name, which then say nothing.
     keys : (W,) uint64, optional
         What names a window for ever; default 0 … W−1.
 
@@ -83,6 +109,7 @@ class UnbinnedProblem:
     parameters: Mapping[str, Floats] = field(default_factory=dict)
     background: str = "chebyshev"
     background_parameters: Mapping[str, Floats] = field(default_factory=dict)
+    densities: Densities | None = None
     keys: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
 
     def __post_init__(self) -> None:
@@ -140,7 +167,7 @@ class UnbinnedProblem:
     @property
     def code(self) -> int:
         """How kernels get the densities."""
-        ours = self.background in ("chebyshev", "linear")
+        ours = self.densities is None and self.background in ("chebyshev", "linear")
         return IN_KERNELS.get(self.signal, codes.TABULATED) if ours else codes.TABULATED
 
     def select(self, windows: NDArray[Any]) -> "UnbinnedProblem":
@@ -151,6 +178,7 @@ class UnbinnedProblem:
             self,
             parameters=_choose(self.parameters, windows),
             background_parameters=_choose(self.background_parameters, windows),
+            densities=None if self.densities is None else self.densities.select(windows),
             **chosen,
         )
 
@@ -160,33 +188,36 @@ class UnbinnedProblem:
         columns = [np.broadcast_to(self.parameters[name], self.first.shape) for name in names]
         return np.ascontiguousarray(np.stack([self.mass, self.resolution, *columns], axis=1))
 
-    def integrals(self, edges: Floats | None = None) -> Floats:
-        """Return the integrals of background terms and signal over bins, the signal last.
-
-        Parameters
-        ----------
-        edges : (W, B + 1) float, optional
-            Bin edges; by default the ends of the windows.
-
-        Returns
-        -------
-        (W, K + 1, B) float
-        """
-        if edges is None:
-            edges = np.stack([self.low, self.high], axis=1)
+    def integrals(self) -> Floats:
+        """Return the (W, K + 1) integrals of background terms and signal over the windows."""
+        if self.densities is not None:
+            return np.ascontiguousarray(self.densities.integrals, dtype=np.float64)
+        edges = np.stack([self.low, self.high], axis=1)
         terms = np.maximum(self.terms, 1)
         background = shapes.background_integrals(self.background, edges, self.background_parameters, terms)
         signal = shapes.signal_integrals(self.signal, edges, self.mass, self.resolution, self.parameters)
-        return np.concatenate([background[:, : self.most_terms], signal[:, None]], axis=1)
+        return np.concatenate([background[:, : self.most_terms, 0], signal], axis=1)
 
-    def tables(self) -> Floats:
-        """Return the (K + 1, ΣP) densities at the points of all windows, empty where kernels evaluate them.
+    def runs(self) -> Iterator[slice]:
+        """Yield runs of windows whose densities are in memory together."""
+        start, points = 0, 0
+        for w in range(self.windows):
+            size = cells_of(self.low[w], self.high[w], self.resolution[w]) + EXTRA
+            size += int(self.last[w] - self.first[w])
+            if self.code == codes.TABULATED and w > start and points + size > POINTS_AT_ONCE:
+                yield slice(start, w)
+                start, points = w, 0
+            points += size
+        yield slice(start, self.windows)
+
+    def tables(self, run: slice) -> Floats:
+        """Return the (K + 1, ΣP) densities at the points of some windows, empty where kernels evaluate them.
 
         Rows of a window are its terms, then the signal; columns its grid, then its events.
         """
         if self.code != codes.TABULATED:
             return np.empty((0, 0))
-        pieces = [self._table(w) for w in range(self.windows)]
+        pieces = [self._table(w) for w in range(self.windows)[run]]
         return np.ascontiguousarray(np.concatenate(pieces, axis=1))
 
     def _table(self, w: int) -> Floats:
@@ -195,6 +226,8 @@ class UnbinnedProblem:
         grid = np.empty(cells + EXTRA)
         place_grid(grid, cells, low, high, mass)
         x = np.concatenate((grid, self.events[self.first[w] : self.last[w]]))
+        if self.densities is not None:
+            return self.densities.at(w, x)
         used = int(self.terms[w])
         table = np.zeros((self.most_terms + 1, x.size))
         background = _choose(self.background_parameters, w)
@@ -229,22 +262,24 @@ def fit_unbinned(problem: UnbinnedProblem, fixed_yields: Floats | None = None) -
     theta = np.empty((windows, terms + 1))
     error, nll, edm = np.empty(windows), np.empty(windows), np.empty(windows)
     status = np.empty(windows, dtype=np.uint8)
-    fit_unbinned_windows(
-        problem.events,
-        problem.first,
-        problem.last,
-        problem.low,
-        problem.high,
-        problem.code,
-        problem.rows(),
-        problem.terms,
-        np.ascontiguousarray(problem.integrals()[:, :, 0]),
-        problem.tables(),
-        fixed,
-        theta,
-        error,
-        nll,
-        edm,
-        status,
-    )
+    integrals, rows = problem.integrals(), problem.rows()
+    for run in problem.runs():
+        fit_unbinned_windows(
+            problem.events,
+            problem.first[run],
+            problem.last[run],
+            problem.low[run],
+            problem.high[run],
+            problem.code,
+            rows[run],
+            problem.terms[run],
+            integrals[run],
+            problem.tables(run),
+            fixed[run],
+            theta[run],
+            error[run],
+            nll[run],
+            edm[run],
+            status[run],
+        )
     return Fit(theta[:, -1], error, theta[:, :-1], nll, edm, status)

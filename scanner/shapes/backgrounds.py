@@ -111,6 +111,8 @@ def background_density(
     parameters: Parameters,
     terms: int,
     norm: ArrayLike | None = None,
+    *,
+    derivatives: bool = False,
 ) -> Floats:
     """Return the densities of a background's terms on windows of the observable.
 
@@ -126,6 +128,9 @@ def background_density(
         Terms of the polynomial.
     norm : array_like, optional
         `background_norm` of the points' windows, which is calculated for every point otherwise.
+    derivatives : bool
+        Whether the derivatives with respect to each non-linear parameter follow, as in
+        `background_integrals`.
 
     Returns
     -------
@@ -138,6 +143,9 @@ def background_density(
     points = Points(*(np.asarray(value, dtype=np.float64) for value in (x, low, high)))
     scale = background_norm(shape, low, high, parameters) if norm is None else np.asarray(norm)
     density: Floats = _family(found, points, columns) / scale * found.basis(points.u, terms)
+    if derivatives:
+        slopes = [exponent(points, columns) * density for exponent in found.exponents.values()]
+        density = np.concatenate((density, *slopes))
     return density
 
 

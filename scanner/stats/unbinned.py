@@ -5,7 +5,7 @@ the events themselves; its Asimov data set is the expectation of the background-
 eight points a resolution, summed by the midpoint rule, and thus post-fit.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from scanner.constants import QUANTILES
 from scanner.kernels import unbinned_limits as columns
 from scanner.kernels import window
-from scanner.likelihood import Floats
+from scanner.likelihood import BinnedProblem, Floats
 from scanner.stats.asymptotic import gaussian_limits
+from scanner.stats.auto import THRESHOLD
+from scanner.stats.counting import with_counting
 from scanner.stats.limits import ASYMPTOTIC, COUNTING, MINOS, NO_LIMIT, Limits
 from scanner.stats.settings import Settings
 from scanner.unbinned import UnbinnedProblem
@@ -40,11 +42,18 @@ def asymptotic_unbinned(problem: UnbinnedProblem, settings: Settings) -> Limits:
     found = rows.result[:, columns.OBSERVED :]
     found[~np.all(np.isfinite(found), axis=1)] = np.nan
     empty = rows.status == window.EMPTY
-    within = problem.integrals()[:, -1, 0]
+    within = problem.integrals()[:, -1]
     found[empty] = -np.log1p(-settings.confidence_level) / within[empty, None]
     method = np.where(np.isfinite(found[:, 0]), ASYMPTOTIC, NO_LIMIT).astype(np.uint8)
     method[empty] = COUNTING
     return _limits(rows, found, np.zeros(problem.windows), method)
+
+
+def _widened(limits: Limits, terms: int) -> Limits:
+    """Return limits with a column a term, NaN where no window uses it."""
+    found = limits.background_coefficients
+    wide = np.pad(found, ((0, 0), (0, terms - found.shape[1])), constant_values=np.nan)
+    return replace(limits, background_coefficients=wide)
 
 
 def minos_unbinned(problem: UnbinnedProblem, settings: Settings) -> Limits:
@@ -64,33 +73,60 @@ def gaussian_rise(confidence_level: float) -> float:
     return float(chdtri(1.0, 1.0 - confidence_level))
 
 
-UNBINNED_METHODS = {"asymptotic": asymptotic_unbinned, "minos": minos_unbinned}
-"""Methods of limits of unbinned windows by name."""
+UNBINNED_METHODS = ("auto", "asymptotic")
+"""Methods of scans with an unbinned likelihood."""
+
+
+def unbinned_limits(
+    problem: UnbinnedProblem, binned: BinnedProblem, settings: Settings, method: str
+) -> Limits:
+    """Return limits by one of UNBINNED_METHODS.
+
+    Parameters
+    ----------
+    binned : BinnedProblem
+        The same windows in bins, from which limits are counted: by `auto` below an effective background
+        of `scanner.stats.auto.THRESHOLD`, and where the asymptotic limit was not found.
+    """
+    limits = _widened(asymptotic_unbinned(problem, settings), binned.background.shape[1])
+    if method == "asymptotic":
+        return limits
+    exact = ~(limits.effective_background >= THRESHOLD)
+    observed, expected, chosen = limits.yield_limit.copy(), limits.expected.copy(), limits.method.copy()
+    observed[exact] = expected[exact] = np.nan
+    chosen[exact] = NO_LIMIT
+    asymptotic = replace(limits, yield_limit=observed, expected=expected, method=chosen)
+    return with_counting(binned, settings, asymptotic)
 
 
 def _run(problem: UnbinnedProblem, log_alpha: float, rise: float) -> _Rows:
     windows, terms = problem.windows, problem.most_terms
     theta, null_theta = np.empty((windows, terms + 1)), np.empty((windows, terms))
     result, status = np.empty((windows, columns.COLUMNS)), np.empty(windows, dtype=np.uint8)
-    columns.limit_unbinned_windows(
-        problem.events,
-        problem.first,
-        problem.last,
-        problem.low,
-        problem.high,
-        problem.code,
-        problem.rows(),
-        problem.terms,
-        np.ascontiguousarray(problem.integrals()[:, :, 0]),
-        problem.tables(),
-        gaussian_limits(float(-np.expm1(log_alpha))) if log_alpha < 0.0 else np.zeros(len(QUANTILES)),
-        log_alpha,
-        rise,
-        theta,
-        null_theta,
-        result,
-        status,
-    )
+    targets = np.zeros(len(QUANTILES))
+    if log_alpha < 0.0:
+        targets = gaussian_limits(float(-np.expm1(log_alpha)))
+    integrals, rows = problem.integrals(), problem.rows()
+    for run in problem.runs():
+        columns.limit_unbinned_windows(
+            problem.events,
+            problem.first[run],
+            problem.last[run],
+            problem.low[run],
+            problem.high[run],
+            problem.code,
+            rows[run],
+            problem.terms[run],
+            integrals[run],
+            problem.tables(run),
+            targets,
+            log_alpha,
+            rise,
+            theta[run],
+            null_theta[run],
+            result[run],
+            status[run],
+        )
     return _Rows(theta, null_theta, result, status)
 
 

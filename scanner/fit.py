@@ -2,14 +2,17 @@
 
 Every window is fitted on its own by Newton's method; where an empty bin would turn negative, an
 interior-point method finds the minimum on that boundary; where neither converges, iminuit is asked.
+Windows with constrained nuisances have kernels of their own, and the same ladder.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scanner.expectation import Expectation
 from scanner.kernels import window as codes
+from scanner.kernels.nuisance_window import fit_constrained_windows
 from scanner.kernels.window import fit_windows
 from scanner.likelihood import BinnedProblem, Floats
 
@@ -46,6 +49,13 @@ class Fit:
     """(W,) upper bound of the distance from the minimal NLL."""
     status: NDArray[np.uint8]
     """(W,) key of STATUS_MEANINGS."""
+    pulls: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    """(W, J) best nuisances α̂; (W, 0) without nuisances."""
+    pull_errors: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    """(W, J) one standard deviation of each from the Hessian; below 1 where the data constrain it."""
+    attempts: NDArray[np.uint8] = field(default_factory=lambda: np.empty(0, np.uint8))
+    """(W,) how many minimisers were tried, 0 where there was nothing to fit: the first is Newton's, for
+    windows with nuisances the interior point is the second, iminuit comes last."""
 
 
 def fit(problem: BinnedProblem, fixed_yields: Floats | None = None, *, second_opinion: bool = True) -> Fit:
@@ -62,6 +72,15 @@ def fit(problem: BinnedProblem, fixed_yields: Floats | None = None, *, second_op
     problem.refuse_nuisances("a fit")
     windows, terms = problem.background.shape[:2]
     fixed = np.full(windows, np.nan) if fixed_yields is None else np.array(fixed_yields, dtype=np.float64)
+    if problem.nuisances is None:
+        result = _fit_linear(problem, fixed)
+    else:
+        result = fit_with_nuisances(problem, fixed)
+    return _ask_minuit(problem, fixed, result) if second_opinion else result
+
+
+def _fit_linear(problem: BinnedProblem, fixed: Floats) -> Fit:
+    windows, terms = problem.background.shape[:2]
     theta = np.empty((windows, terms + 1))
     error, nll, edm = np.empty(windows), np.empty(windows), np.empty(windows)
     status = np.empty(windows, dtype=np.uint8)
@@ -77,8 +96,30 @@ def fit(problem: BinnedProblem, fixed_yields: Floats | None = None, *, second_op
         edm,
         status,
     )
-    result = Fit(theta[:, -1], error, theta[:, :-1], nll, edm, status)
-    return _ask_minuit(problem, fixed, result) if second_opinion else result
+    tried = ~np.isin(status, (codes.EMPTY, codes.SINGULAR, codes.IMPOSSIBLE))
+    none = np.empty((windows, 0))
+    attempts = tried.astype(np.uint8)
+    return Fit(theta[:, -1], error, theta[:, :-1], nll, edm, status, none, none.copy(), attempts)
+
+
+def fit_with_nuisances(problem: BinnedProblem, fixed: Floats) -> Fit:
+    """Fit by the kernels for nuisances, which a problem without any may use too.
+
+    Parameters
+    ----------
+    problem : BinnedProblem
+    fixed : (W,) float
+        Signal yields to hold; NaN leaves a window's yield free.
+    """
+    windows, terms = problem.background.shape[:2]
+    nuisances = len(problem.nuisances.names) if problem.nuisances else 0
+    theta = np.empty((windows, nuisances + terms + 1))
+    pull_errors = np.empty((windows, nuisances))
+    error, nll, edm = np.empty(windows), np.empty(windows), np.empty(windows)
+    status, attempts = np.empty(windows, dtype=np.uint8), np.empty(windows, dtype=np.uint8)
+    fit_constrained_windows(problem.arrays, fixed, theta, pull_errors, error, nll, edm, status, attempts)
+    pulls, background = theta[:, :nuisances], theta[:, nuisances:-1]
+    return Fit(theta[:, -1], error, background, nll, edm, status, pulls, pull_errors, attempts)
 
 
 def _ask_minuit(problem: BinnedProblem, fixed: Floats, result: Fit) -> Fit:
@@ -88,6 +129,7 @@ def _ask_minuit(problem: BinnedProblem, fixed: Floats, result: Fit) -> Fit:
         return result
     from scanner.minuit import fit_window
 
+    result.attempts[doubtful] += 1
     for w in doubtful:
         opinion = fit_window(problem, int(w), None if np.isnan(fixed[w]) else float(fixed[w]))
         if opinion.valid:
@@ -95,12 +137,24 @@ def _ask_minuit(problem: BinnedProblem, fixed: Floats, result: Fit) -> Fit:
             result.yields[w], result.errors[w] = opinion.signal_yield, opinion.error
             result.background[w, :used] = opinion.background
             result.nll[w], result.edm[w] = opinion.nll, opinion.edm
+            result.pulls[w], result.pull_errors[w] = opinion.pulls, opinion.pull_errors
             result.status[w] = codes.SECOND_OPINION
     return result
 
 
 def expectation(problem: BinnedProblem, result: Fit) -> Floats:
-    """Return the (W, B) expected events of a fit."""
+    """Return the (W, B) expected events of a fit; NaN for windows with nuisances that have none."""
+    if problem.nuisances is not None:
+        return _expectation_with_nuisances(problem, result)
     background = np.einsum("wk,wkb->wb", np.nan_to_num(result.background), problem.background)
     total: Floats = background + result.yields[:, None] * problem.signal
+    return total
+
+
+def _expectation_with_nuisances(problem: BinnedProblem, result: Fit) -> Floats:
+    total = np.full(problem.counts.shape, np.nan)
+    for w in np.flatnonzero(np.isin(result.status, USABLE)):
+        background = result.background[w, : problem.terms[w]]
+        theta = np.concatenate([result.pulls[w], background, result.yields[w : w + 1]])
+        total[w], _ = Expectation.of(problem, int(w)).expected(theta, problem.counts[w])
     return total

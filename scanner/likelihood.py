@@ -88,7 +88,7 @@ class BinnedProblem:
         return terms
 
     def _norm_shape(self, nuisances: Nuisances) -> tuple[int, int, int, int]:
-        samples = 1 + self.background.shape[1] + nuisances.fixed.shape[1]
+        samples = 1 + self.background.shape[1] + nuisances.fixed.shape[1] + nuisances.parts.shape[1]
         return self.windows, len(nuisances.names), samples, 2
 
     def refuse_nuisances(self, what: str) -> None:
@@ -119,6 +119,30 @@ class BinnedProblem:
             self.terms[windows],
             None if self.nuisances is None else self.nuisances.select(windows),
             self.keys[windows],
+        )
+
+    @property
+    def arrays(self) -> tuple[Any, ...]:
+        """Return what the kernels of likelihoods with nuisances take, also where there are none."""
+        effects = self.nuisances
+        if effects is None:
+            effects = Nuisances.none(*self.background.shape)
+        return (
+            self.counts,
+            self.signal,
+            self.background,
+            self.terms,
+            effects.norm,
+            effects.shape,
+            effects.shape_nuisance,
+            effects.shape_sample,
+            effects.fixed,
+            effects.observed,
+            effects.statistics,
+            effects.measured,
+            effects.uncertain,
+            effects.parts,
+            effects.part_of,
         )
 
     def core_bins(self) -> NDArray[np.bool_]:

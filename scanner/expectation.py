@@ -92,7 +92,7 @@ def norm_factor(logs: Floats, alpha: float) -> Floats:
     high, low = np.exp(up), np.exp(down)
     values = np.array([high - 1.0, high * up, high * up**2, low - 1.0, -low * down, low * down**2])
     coefficients = np.linalg.solve(np.array(at_edges, dtype=np.float64), values)
-    inside: Floats = 1.0 + alpha**powers @ coefficients
+    inside: Floats = np.asarray(1.0 + alpha**powers @ coefficients, dtype=np.float64)
     return inside
 
 

@@ -69,13 +69,10 @@ def fit(problem: BinnedProblem, fixed_yields: Floats | None = None, *, second_op
     second_opinion : bool
         Whether iminuit is asked about windows that did not converge.
     """
-    problem.refuse_nuisances("a fit")
-    windows, terms = problem.background.shape[:2]
-    fixed = np.full(windows, np.nan) if fixed_yields is None else np.array(fixed_yields, dtype=np.float64)
-    if problem.nuisances is None:
-        result = _fit_linear(problem, fixed)
-    else:
-        result = fit_with_nuisances(problem, fixed)
+    unknown = np.full(problem.windows, np.nan)
+    fixed = unknown if fixed_yields is None else np.array(fixed_yields, dtype=np.float64)
+    fitted = _fit_linear if problem.nuisances is None else fit_with_nuisances
+    result = fitted(problem, fixed)
     return _ask_minuit(problem, fixed, result) if second_opinion else result
 
 

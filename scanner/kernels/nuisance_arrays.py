@@ -32,9 +32,9 @@ pairs (E, 2), owner (S,), sizes (5,)
 """
 
 import math
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scanner.kernels import jit
 from scanner.kernels.algebra import TILE, Floats, Integers
@@ -44,44 +44,9 @@ TEMPLATES, SAMPLES, SHAPES, ROWS, MORE, BINS, EFFECTS, RATIOS, PAIR_WEIGHTS = ra
 SCALE, MOMENTS, LINEAR, LINEAR_COEFFICIENTS = range(9, 13)
 COEFFICIENTS, MATRIX, SPARE, PAIRS, OWNER, SIZES = range(13, 19)
 
-Window = tuple[
-    Floats,
-    Floats,
-    Floats,
-    Floats,
-    Floats,
-    Floats,
-    Floats,
-    Floats,
-    Floats,
-    Floats,
-    Floats,
-    Floats,
-    Floats,
-    Floats,
-    Floats,
-    Floats,
-    Integers,
-    Integers,
-    Integers,
-]
-Given = tuple[
-    Floats,
-    Floats,
-    Floats,
-    Integers,
-    Floats,
-    Floats,
-    Integers,
-    Integers,
-    Floats,
-    Floats,
-    Floats,
-    Floats,
-    NDArray[np.bool_],
-    Floats,
-    Integers,
-]
+Window = tuple[Any, ...]
+"""The arrays above; each has a type of its own, which numba sees and an index by name hides."""
+Given = tuple[Any, ...]
 """counts, signal, background, terms, then the fields of `scanner.nuisances.Nuisances` in order: norm,
 shape, shape_nuisance, shape_sample, fixed, observed, statistics, measured, uncertain, parts, part_of."""
 

@@ -82,8 +82,9 @@ def _start(window: Window, free: int) -> bool:
     held = window[COEFFICIENTS][THETA, nuisances + terms] if free < window[SIZES][PARAMETERS] else 0.0
     for b in range(bins.shape[1]):
         n = bins[DATA, b]
-        inverse = 1.0 / (max(n, 1.0) + bins[VARIANCE, b] * n * n)
-        bins[SLOPE, b] = (n - linear[terms + 1, b] - held * linear[terms, b]) * inverse
+        inverse = 1.0 / (n + 1.0 + bins[VARIANCE, b] * n * n)
+        known = linear[terms + 1, b] + held * linear[terms, b]
+        bins[SLOPE, b] = (n + min(n, 1.0) - known) * inverse
         bins[CURVE, b] = inverse
     coefficients[:] = 0.0
     accumulate(linear, bins, SLOPE, CURVE, coefficients, GRADIENT, window[MATRIX])

@@ -1,0 +1,260 @@
+"""Fits with constrained nuisances against iminuit, pyhf and the linear engine."""
+
+import numpy as np
+import pyhf
+import pytest
+from numpy.polynomial import chebyshev
+from scipy.stats import norm, poisson
+
+from scanner.errors import InputError
+from scanner.expectation import Expectation
+from scanner.fit import STATUS_MEANINGS, expectation, fit, fit_with_nuisances
+from scanner.interchange import STRENGTH, pyhf_workspace
+from scanner.likelihood import BinnedProblem
+from scanner.minuit import fit_window
+from scanner.nuisances import Nuisances
+
+
+def problem(rate, bins=40, terms=2, windows=3, nuisances=6, delta=0.0, signal_yield=0.0, seed=1):
+    """Half of the nuisances scale signal and a fixed sample, half bend the fixed sample."""
+    edges = np.linspace(-1.0, 1.0, bins + 1)
+    signal = np.diff(norm.cdf(edges / 0.1))
+    rows = [np.diff(chebyshev.chebval(edges, chebyshev.chebint(row))) for row in np.eye(terms)]
+    rows = np.array(rows).reshape(terms, bins)
+    x = 0.5 * (edges[1:] + edges[:-1])
+    fixed = 0.5 * rate * np.exp(-x)
+    rng = np.random.default_rng([seed, int(1000 * rate), bins, nuisances])
+    mean = fixed + rate * (1.0 - 0.5 * x) * (terms > 0) + signal_yield * signal
+    effects = nuisance_effects(windows, terms, nuisances, fixed, x, delta)
+    return BinnedProblem(
+        rng.poisson(mean, (windows, bins)).astype(float),
+        np.tile(signal, (windows, 1)),
+        np.tile(rows, (windows, 1, 1)),
+        nuisances=effects,
+    )
+
+
+def nuisance_effects(windows, terms, nuisances, fixed, x, delta):
+    scaled = nuisances // 2
+    logs = np.zeros((windows, nuisances, terms + 2, 2))
+    logs[:, :scaled, 0] = [-0.05, 0.04]
+    logs[:, :scaled, -1] = np.array([-0.15, 0.1]) / max(scaled, 1)
+    bent = [0.1 / (k + 1) * fixed * np.sin((k + 1) * x) for k in range(nuisances - scaled)]
+    shape = np.array([[-1.2 * change, change] for change in bent]).reshape(-1, 2, fixed.size)
+    return Nuisances(
+        tuple(f"n{j}" for j in range(nuisances)),
+        logs,
+        np.tile(shape, (windows, 1, 1, 1)),
+        np.arange(scaled, nuisances),
+        np.full(nuisances - scaled, terms + 1),
+        np.tile(fixed, (windows, 1, 1)),
+        statistics=np.full((windows, fixed.size), delta),
+        uncertain=np.arange(terms + 2) == terms + 1,
+    )
+
+
+KINDS = {
+    "dense": {"rate": 500.0},
+    "signal": {"rate": 100.0, "signal_yield": 80.0},
+    "huge": {"rate": 1e5},
+    "few a bin": {"rate": 3.0},
+    "statistics": {"rate": 50.0, "delta": 0.1},
+    "poor statistics": {"rate": 5.0, "delta": 0.7},
+    "no background terms": {"rate": 20.0, "terms": 0},
+    "one bin": {"rate": 50.0, "bins": 1, "terms": 0, "nuisances": 3},
+}
+
+
+@pytest.mark.parametrize("held", [None, 7.0])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_window_agrees_with_iminuit(kind, held):
+    batch = problem(**KINDS[kind], windows=2)
+    result = fit(batch, None if held is None else np.full(2, held), second_opinion=False)
+    for w in range(2):
+        opinion = fit_window(batch, w, held)
+        assert opinion.valid
+        assert STATUS_MEANINGS[result.status[w]] == "ok"
+        assert result.nll[w] == pytest.approx(opinion.nll, abs=1e-6)
+        assert np.abs(result.pulls[w] - opinion.pulls).max() < 2e-3
+        by_differences = errors_by_differences(batch, result, w, held)
+        assert result.pull_errors[w] == pytest.approx(by_differences, rel=2e-3)
+        # the steps of HESSE are too long for the bent valley of a huge window
+        assert result.pull_errors[w] == pytest.approx(
+            opinion.pull_errors, rel=0.06 if kind == "huge" else 0.02
+        )
+        if held is None:
+            assert abs(result.yields[w] - opinion.signal_yield) < 1e-3 * result.errors[w]
+            assert result.errors[w] == pytest.approx(opinion.error, rel=5e-3)
+
+
+def errors_by_differences(batch, result, w, held):
+    """Return errors of the nuisances from a Hessian by differences of the NLL in plain numpy."""
+    model, counts = Expectation.of(batch, w), batch.counts[w]
+    effects, terms = model.effects, batch.terms[w]
+    theta = np.concatenate([result.pulls[w], result.background[w, :terms], result.yields[w : w + 1]])
+    scale = np.ones(theta.size)
+    scale[result.pulls.shape[1] :] = np.sqrt(counts.sum())
+    free = theta.size - (held is not None)
+
+    def nll(x):
+        nu, beta = model.expected(theta + scale * x, counts)
+        stretched = (beta - effects.measured[0]) / np.where(
+            effects.statistics[0] > 0, effects.statistics[0], 1.0
+        )
+        bins = np.where(counts > 0, nu - counts - counts * np.log(nu / np.maximum(counts, 1.0)), nu)
+        pulls = (theta + scale * x)[: result.pulls.shape[1]] - effects.observed[0]
+        return bins.sum() + 0.5 * (pulls @ pulls + stretched @ stretched)
+
+    step = 1e-3 * np.eye(theta.size)[:free]
+
+    def mixed(a, b):
+        return nll(a + b) - nll(a - b) - nll(b - a) + nll(-a - b)
+
+    hessian = np.array([[mixed(a, b) for b in step] for a in step]) / (4 * 1e-3**2)
+    return np.sqrt(np.diag(np.linalg.inv(hessian)))[: result.pulls.shape[1]]
+
+
+@pytest.fixture
+def tight_pyhf():
+    backend, optimizer = pyhf.get_backend()
+    pyhf.set_backend("numpy", pyhf.optimize.minuit_optimizer(tolerance=1e-5, strategy=2, maxiter=100_000))
+    yield
+    pyhf.set_backend(backend, optimizer)
+
+
+def pyhf_model(batch, w):
+    workspace = pyhf.Workspace(pyhf_workspace(batch, w))
+    model = workspace.model(
+        modifier_settings={"normsys": {"interpcode": "code4"}, "histosys": {"interpcode": "code4p"}}
+    )
+    return model, workspace.data(model)
+
+
+def pyhf_parameters(model, batch, result, w):
+    """Return a fit as pyhf's parameters."""
+    terms = batch.terms[w]
+    theta = np.concatenate([result.pulls[w], result.background[w, :terms], result.yields[w : w + 1]])
+    _, beta = Expectation.of(batch, w).expected(theta, batch.counts[w])
+    values = {STRENGTH: result.yields[w], "template_statistics": beta}
+    values |= dict(zip(batch.nuisances.names, result.pulls[w], strict=True))
+    values |= {f"background_{k}": result.background[w, k] for k in range(terms)}
+    return np.concatenate([np.atleast_1d(values[name]) for name in model.config.par_order])
+
+
+def saturated(batch, w):
+    """Return pyhf's −ln L where every count and every constraint is met."""
+    counts, delta = batch.counts[w], batch.nuisances.statistics[w]
+    constraints = (
+        -norm.logpdf(0.0) * len(batch.nuisances.names) - norm.logpdf(0.0, scale=delta[delta > 0]).sum()
+    )
+    return constraints - poisson.logpmf(counts, counts).sum()
+
+
+@pytest.mark.usefixtures("tight_pyhf")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::RuntimeWarning")
+@pytest.mark.parametrize("kind", ["dense", "signal", "few a bin", "statistics", "one bin"])
+def test_likelihood_and_minimum_are_those_of_pyhf(kind):
+    batch = problem(**KINDS[kind], windows=1)
+    model, data = pyhf_model(batch, 0)
+    for held in (-3.0, 0.0, 12.0):
+        result = fit(batch, np.array([held]))
+        theirs = -float(model.logpdf(pyhf_parameters(model, batch, result, 0), data)[0])
+        assert result.nll[0] == pytest.approx(theirs - saturated(batch, 0), abs=1e-8 * max(theirs, 1.0))
+    result = fit(batch)
+    best, twice = pyhf.infer.mle.fit(data, model, return_fitted_val=True)
+    assert result.nll[0] == pytest.approx(0.5 * float(twice) - saturated(batch, 0), abs=2e-5)
+    assert abs(best[model.config.poi_index] - result.yields[0]) < 5e-3 * result.errors[0]
+
+
+@pytest.mark.parametrize("rate", [500.0, 3.0, 0.5, 0.05])
+def test_without_effects_the_fit_is_the_linear_one(rate):
+    batch = problem(rate, windows=60)
+    linear = BinnedProblem(batch.counts, batch.signal, batch.background)
+    plain, ours = fit(linear, second_opinion=False), fit_with_nuisances(linear, np.full(60, np.nan))
+    assert ours.status.tolist() == plain.status.tolist()
+    usable = np.isfinite(plain.yields)
+    assert usable.sum() > 50
+    assert np.all(np.abs(ours.yields - plain.yields)[usable] < 1e-4 * plain.errors[usable])
+    assert ours.nll[usable] == pytest.approx(plain.nll[usable], abs=1e-7)
+
+
+def test_nuisances_of_size_zero_change_nothing():
+    batch = problem(20.0, windows=20)
+    still = Nuisances(("a",), np.zeros((20, 1, 3, 2)), *no_shapes(20, 40), np.zeros((20, 0, 40)))
+    linear = BinnedProblem(batch.counts, batch.signal, batch.background)
+    with_still = fit(BinnedProblem(batch.counts, batch.signal, batch.background, nuisances=still))
+    assert with_still.yields == pytest.approx(fit(linear).yields, abs=1e-4)
+    assert np.all(with_still.pulls == 0.0)
+    assert with_still.pull_errors == pytest.approx(1.0, rel=1e-12)
+
+
+def no_shapes(windows, bins):
+    return np.zeros((windows, 0, 2, bins)), np.empty(0, int), np.empty(0, int)
+
+
+def test_a_window_gives_the_same_bits_in_any_company():
+    sparse, dense = problem(0.5, windows=12, delta=0.2), problem(300.0, windows=12, delta=0.2)
+    for batch in (sparse, dense):
+        together = fit(batch)
+        order = np.random.default_rng(0).permutation(12)
+        shuffled = fit(batch.select(order))
+        for name in ("yields", "errors", "nll", "pulls", "pull_errors", "status", "attempts"):
+            assert np.array_equal(getattr(shuffled, name), getattr(together, name)[order], equal_nan=True)
+
+
+@pytest.mark.parametrize("delta", [0.0, 0.01, 0.3, 1.0])
+@pytest.mark.parametrize("rate", [0.02, 0.2])
+def test_sparse_windows_have_a_minimum_that_nothing_near_undercuts(rate, delta):
+    batch = problem(rate, windows=10, delta=delta)
+    result = fit(batch, second_opinion=False)
+    assert {STATUS_MEANINGS[code] for code in result.status} <= {"ok", "positivity_boundary"}
+    step = 0.02 * np.maximum(np.abs(result.yields), 0.1)
+    for shifted in (result.yields - step, result.yields + step):
+        beside = fit(batch, shifted, second_opinion=False)
+        assert np.all(~np.isfinite(beside.nll) | (beside.nll >= result.nll - 1e-8))
+
+
+def test_expectation_of_the_fit():
+    batch = problem(50.0, delta=0.1)
+    result = fit(batch)
+    total = expectation(batch, result)
+    assert total.shape == batch.counts.shape
+    assert total.sum(axis=1) == pytest.approx(batch.counts.sum(axis=1), rel=0.2)
+
+
+def test_a_part_of_the_signal_with_effects_of_its_own():
+    """A part that takes up the whole effect of its sample is that sample."""
+    batch = problem(50.0, nuisances=2, signal_yield=60.0)
+    effects = batch.nuisances
+    logs = np.concatenate([effects.norm, effects.norm[:, :, :1]], axis=2)
+    half = 0.5 * batch.signal[:, None]
+    rest = (effects.shape, effects.shape_nuisance, effects.shape_sample, effects.fixed)
+    split = Nuisances(effects.names, logs, *rest, parts=half, part_of=np.array([0]))
+    divided = BinnedProblem(batch.counts, batch.signal, batch.background, nuisances=split)
+    whole, parted = fit(batch), fit(divided)
+    assert parted.yields == pytest.approx(whole.yields, rel=1e-8)
+    assert parted.nll == pytest.approx(whole.nll, rel=1e-10)
+
+
+def test_events_where_nothing_is_expected():
+    batch = problem(10.0, terms=0, windows=2)
+    batch.signal[0, 4] = batch.nuisances.fixed[0, 0, 4] = 0.0
+    batch.nuisances.shape[0, :, :, 4] = 0.0
+    batch.counts[0, 4] = 1.0
+    result = fit(batch)
+    assert [STATUS_MEANINGS[code] for code in result.status] == ["events_where_none_are_possible", "ok"]
+    assert np.isnan(result.pulls[0]).all()
+
+
+def test_wrong_shapes_are_refused():
+    effects = problem(10.0).nuisances
+    with pytest.raises(InputError, match="negative standard deviations"):
+        Nuisances(
+            effects.names,
+            effects.norm,
+            effects.shape,
+            effects.shape_nuisance,
+            effects.shape_sample,
+            effects.fixed,
+            statistics=np.full((3, 40), -0.1),
+        )

@@ -1,5 +1,7 @@
 """Batched fits against iminuit, their statuses, and what is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.polynomial import chebyshev
@@ -7,7 +9,7 @@ from scipy.stats import norm
 
 from scanner import fit as fitting
 from scanner.errors import InputError
-from scanner.fit import STATUS_MEANINGS, Fit, expectation, fit
+from scanner.fit import STATUS_MEANINGS, expectation, fit
 from scanner.kernels.window import NOT_CONVERGED
 from scanner.likelihood import BinnedProblem
 from scanner.minuit import fit_window
@@ -198,11 +200,13 @@ def test_second_opinion_is_asked_and_recorded():
     good = fit(batch)
     lost = np.array([0, NOT_CONVERGED, 0], dtype=np.uint8)
     yields = np.where(lost == 0, good.yields, np.nan)
-    doubtful = Fit(yields, good.errors.copy(), good.background.copy(), good.nll.copy(), good.edm.copy(), lost)
+    kept = {name: getattr(good, name).copy() for name in ("errors", "background", "nll", "edm", "attempts")}
+    doubtful = replace(good, yields=yields, status=lost, **kept)
     mended = fitting._ask_minuit(batch, np.full(3, np.nan), doubtful)
     assert [STATUS_MEANINGS[code] for code in mended.status] == ["ok", "second_opinion", "ok"]
     assert mended.yields == pytest.approx(good.yields, abs=1e-4 * good.errors.min())
     assert mended.background == pytest.approx(good.background, rel=1e-4)
+    assert mended.attempts.tolist() == [1, 2, 1]
 
 
 BAD = {

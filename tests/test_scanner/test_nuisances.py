@@ -77,7 +77,7 @@ def test_every_kind_of_window_agrees_with_iminuit(kind, held):
         assert result.nll[w] == pytest.approx(opinion.nll, abs=1e-6)
         assert np.abs(result.pulls[w] - opinion.pulls).max() < 2e-3
         by_differences = errors_by_differences(batch, result, w, held)
-        assert result.pull_errors[w] == pytest.approx(by_differences, rel=5e-4)
+        assert result.pull_errors[w] == pytest.approx(by_differences, rel=2e-3)
         # the steps of HESSE are too long for the bent valley of a huge window
         assert result.pull_errors[w] == pytest.approx(
             opinion.pull_errors, rel=0.06 if kind == "huge" else 0.02
@@ -88,30 +88,30 @@ def test_every_kind_of_window_agrees_with_iminuit(kind, held):
 
 
 def errors_by_differences(batch, result, w, held):
-    """Return errors of the nuisances from a Hessian by differences of the NLL in plain numpy."""
+    """Return errors of the nuisances from differences of the gradient, itself from differences of sums."""
     model, counts = Expectation.of(batch, w), batch.counts[w]
-    effects, terms = model.effects, batch.terms[w]
+    terms, nuisances = batch.terms[w], result.pulls.shape[1]
     theta = np.concatenate([result.pulls[w], result.background[w, :terms], result.yields[w : w + 1]])
     scale = np.ones(theta.size)
-    scale[result.pulls.shape[1] :] = np.sqrt(counts.sum())
-    free = theta.size - (held is not None)
+    scale[nuisances:] = np.sqrt(counts.sum())
+    steps = np.eye(theta.size)[: theta.size - (held is not None)]
 
-    def nll(x):
+    def gradient(x):
+        """At the best β only A and C move the NLL, by 1 − n/ν each."""
         nu, beta = model.expected(theta + scale * x, counts)
-        stretched = (beta - effects.measured[0]) / np.where(
-            effects.statistics[0] > 0, effects.statistics[0], 1.0
-        )
-        bins = np.where(counts > 0, nu - counts - counts * np.log(nu / np.maximum(counts, 1.0)), nu)
-        pulls = (theta + scale * x)[: result.pulls.shape[1]] - effects.observed[0]
-        return bins.sum() + 0.5 * (pulls @ pulls + stretched @ stretched)
+        slope = 1.0 - np.divide(counts, nu, out=np.zeros_like(nu), where=counts > 0.0)
+        found = np.empty(len(steps))
+        for i, step in enumerate(1e-3 * steps):
+            above, below = model.sums(theta + scale * (x + step)), model.sums(theta + scale * (x - step))
+            found[i] = slope @ (beta * (above[0] - below[0]) + above[1] - below[1]) / 2e-3
+        found[:nuisances] += (theta + scale * x)[:nuisances] - model.effects.observed[0]
+        return found
 
     def hessian(size):
-        step = size * np.eye(theta.size)[:free]
-        mixed = [[nll(a + b) - nll(a - b) - nll(b - a) + nll(-a - b) for b in step] for a in step]
-        return np.array(mixed) / (4.0 * size**2)
+        return np.array([gradient(size * step) - gradient(-size * step) for step in steps]) / (2.0 * size)
 
-    extrapolated = (4.0 * hessian(1e-2) - hessian(2e-2)) / 3.0
-    return np.sqrt(np.diag(np.linalg.inv(extrapolated)))[: result.pulls.shape[1]]
+    extrapolated = (4.0 * hessian(1e-3) - hessian(2e-3)) / 3.0
+    return np.sqrt(np.diag(np.linalg.inv(extrapolated)))[:nuisances]
 
 
 @pytest.fixture

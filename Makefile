@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 WORKERS ?= 2
 
-.PHONY: setup demo test lint bench root requirements clean
+.PHONY: setup demo test lint bench jax root requirements clean
 
 setup: $(READY)
 
@@ -27,6 +27,10 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/darkscan bench
+
+# jax as a peer in the benchmarks, which skip it where it is absent.
+jax: $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check jax
 
 # ROOT as a second opinion in tests, in an environment of its own: its tests are skipped where it is absent.
 root:

@@ -10,10 +10,17 @@ from typing import Annotated, Any
 import typer
 
 from jobs.commands.output import print_table
-from jobs.progress import quantity
+from jobs.commands.speeds import (
+    check_marks,
+    duration,
+    markdown,
+    ours,
+    ratio,
+    read_speeds,
+    replace_table,
+)
 
 SUITE = Path(__file__).resolve().parents[2] / "tests" / "benchmarks"
-OURS = "darkscan"
 
 
 def register(app: typer.Typer) -> None:
@@ -24,74 +31,46 @@ def register(app: typer.Typer) -> None:
 def bench(
     select: Annotated[str, typer.Option("-k", help="Run the benchmarks whose name holds this.")] = "",
     json_file: Annotated[Path | None, typer.Option("--json-file", help="Keep the measurements here.")] = None,
+    table: Annotated[
+        Path | None, typer.Option(help="Write the table of speeds into this page of Markdown.")
+    ] = None,
 ) -> None:
     """Time the pass, the fits and the store against peers, and print the ratios."""
     from scanner.errors import InputError
 
     if not SUITE.is_dir():
         raise InputError("the benchmark suite lies in the source checkout: run `make bench` there")
+    if table is not None:
+        check_marks(table)
     with tempfile.TemporaryDirectory() as folder:
-        results = json_file or Path(folder) / "benchmarks.json"
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            str(SUITE),
-            "-m",
-            "benchmark_suite",
-            "-q",
-            "-p",
-            "no:xdist",
-        ]
-        command += [
-            "--benchmark-disable-gc",
-            f"--benchmark-json={results}",
-            *(["-k", select] if select else []),
-        ]
+        results = json_file.resolve() if json_file else Path(folder) / "benchmarks.json"
         typer.echo("timing each competitor in turn: this takes some minutes", err=True)
-        done = subprocess.run(command, cwd=SUITE.parents[1], check=False, capture_output=True, text=True)  # noqa: S603 - our own suite
+        done = run_suite(select, results)
         if done.returncode == 0:
-            report(json.loads(results.read_text())["benchmarks"])
+            measured = json.loads(results.read_text())
+            report(measured)
+            if table is not None:
+                replace_table(table, markdown(measured))
         else:
             typer.echo(done.stdout + done.stderr, err=True)
     raise typer.Exit(done.returncode)
 
 
-def report(benchmarks: list[dict[str, Any]]) -> None:
-    """Print a table a group: the median time of an item, and how many times longer each peer takes."""
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for entry in benchmarks:
-        groups.setdefault(entry["group"], []).append(entry)
-    for group, entries in groups.items():
-        ours = next((an_item(entry) for entry in entries if entry["extra_info"]["who"] == OURS), None)
-        rows = [
-            [entry["extra_info"]["who"], duration(an_item(entry)), rate(entry), ratio(an_item(entry), ours)]
-            for entry in entries
-        ]
-        print_table(group, ["who", f"a {entries[0]['extra_info']['unit']}", "rate", "over darkscan"], rows)
-        bound = next((entry["extra_info"]["bound"] for entry in entries if entry["extra_info"]["bound"]), "")
-        if bound:
-            typer.echo(f"bounded by: {bound}\n")
+def run_suite(select: str, results: Path) -> subprocess.CompletedProcess[str]:
+    """Run the benchmarks in a process of their own; keep what they measured."""
+    options = ["-m", "benchmark_suite", "-q", "-p", "no:xdist"]
+    options += ["--benchmark-disable-gc", f"--benchmark-json={results}"]
+    if select:
+        options += ["-k", select]
+    command = [sys.executable, "-m", "pytest", str(SUITE), *options]
+    return subprocess.run(command, cwd=SUITE.parents[1], check=False, capture_output=True, text=True)  # noqa: S603 - our own suite
 
 
-def an_item(entry: dict[str, Any]) -> float:
-    """Return the median seconds of one row, window or part."""
-    return float(entry["stats"]["median"]) / float(entry["extra_info"]["items"])
-
-
-def duration(seconds: float) -> str:
-    """Write a short time."""
-    for factor, unit in ((1e-9, "ns"), (1e-6, "µs"), (1e-3, "ms")):
-        if seconds < 1e3 * factor:
-            return f"{seconds / factor:.3g} {unit}"
-    return f"{seconds:.3g} s"
-
-
-def rate(entry: dict[str, Any]) -> str:
-    """Write items a second."""
-    return f"{quantity(1.0 / an_item(entry))}{entry['extra_info']['unit']}s/s"
-
-
-def ratio(time: float, ours: float | None) -> str:
-    """Write a time over ours."""
-    return "–" if ours is None else f"{time / ours:.3g}"
+def report(results: dict[str, Any]) -> None:
+    """Print a table a group: the shortest time of an item, and how many times longer each peer takes."""
+    for group, speeds in read_speeds(results).items():
+        own = ours(speeds)
+        rows = [[speed.who, duration(speed.seconds), speed.rate, ratio(speed, own)] for speed in speeds]
+        print_table(group, ["who", f"a {speeds[0].unit}", "rate", "over darkscan"], rows)
+        if own is not None and own.bound:
+            typer.echo(f"bounded by: {own.bound}\n")

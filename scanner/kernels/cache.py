@@ -23,14 +23,14 @@ PACKAGE = __name__.rpartition(".")[0]
 GENERATED = f"{PACKAGE}.programs"
 """What stands for a generated module: the writer of its text imports all that the text calls."""
 
-_IMPORT = re.compile(rf"^\s*from {re.escape(PACKAGE)}(?:\.(\w+))? import", re.MULTILINE)
+_IMPORT = re.compile(rf"^\s*from ({re.escape(PACKAGE)}[\w.]*) import (\([^)]*\)|.*)", re.MULTILINE)
 
 
 @cache
 def sources_digest(module: str) -> str:
     """Return the sha256 over the sources of a module of kernels and of the kernels that it imports."""
     digest = hashlib.sha256()
-    for name, source in sorted(needed_sources(module.removeprefix(f"{PACKAGE}.")).items()):
+    for name, source in sorted(needed_sources(module).items()):
         digest.update(f"{name}\0{source}\0".encode())
     return digest.hexdigest()
 
@@ -38,12 +38,28 @@ def sources_digest(module: str) -> str:
 def needed_sources(module: str) -> dict[str, str]:
     """Return the source of every module of kernels that this one needs, itself included, by name."""
     sources: dict[str, str] = {}
-    waiting = {module, "__init__"}
+    waiting = {PACKAGE, module}
     while waiting:
         name = waiting.pop()
-        sources[name] = Path(__file__).with_name(f"{name}.py").read_text()
-        waiting |= {found or "__init__" for found in _IMPORT.findall(sources[name])} - sources.keys()
+        path = _source(name)
+        if path is not None:
+            sources[name] = path.read_text()
+            waiting |= _imported(sources[name]) - sources.keys()
     return sources
+
+
+def _imported(source: str) -> set[str]:
+    """Return the names of all modules that a source may import, and of what it takes from them."""
+    found = _IMPORT.findall(source)
+    inside = {f"{module}.{name}" for module, names in found for name in re.findall(r"\w+", names)}
+    return inside | {module for module, _ in found}
+
+
+def _source(module: str) -> Path | None:
+    """Return the file of a module or package of kernels, None where there is no such module."""
+    path = Path(__file__).parent.joinpath(*module.removeprefix(PACKAGE).split(".")[1:])
+    files = (path / "__init__.py", path.with_suffix(".py"))
+    return next((file for file in files if file.is_file()), None)
 
 
 def directory(module: str = GENERATED) -> Path:

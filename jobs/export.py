@@ -64,7 +64,7 @@ def likelihoods(
         for number, name in enumerate(names):
             if configuration in (None, name):
                 for w in _chosen(run, region, mass):
-                    counts = work.window_counts(run.histograms[region], grid, number, slice(w, w + 1))
+                    counts = work.region_counts(run, region, number, slice(w, w + 1))
                     problem, _ = window_problem(
                         run.search, grid, counts, slice(w, w + 1), configuration=number
                     )
@@ -129,7 +129,8 @@ def _columns(variable: xr.DataArray, axis: str) -> Iterator[tuple[str, xr.DataAr
     (name,) = more
     for i in range(variable.sizes[name]):
         label = variable[name].isel({name: i}).item() if name in variable.coords else i
-        yield f"[{name}={label:g}]", variable.isel({name: i})
+        written = label if isinstance(label, str) else f"{label:g}"
+        yield f"[{name}={written}]", variable.isel({name: i})
 
 
 def write_table(cube: xr.Dataset, path: Path) -> int:

@@ -14,6 +14,7 @@ from jobs.executors import Executor, Task
 from jobs.plan import FOLD, ROWS_A_BLOCK, WINDOWS_A_BLOCK, Estimate, Plan, estimate, fit_blocks, pass_blocks
 from scanner import cube as cubes
 from scanner import definition, engine, kernels
+from scanner.channels import views
 from scanner.definition import Search
 from scanner.errors import InputError
 from storage import cubes as cube_store
@@ -171,7 +172,7 @@ def assemble(run: work.Run) -> xr.Dataset:
             part = {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
             found.setdefault(number, {}).setdefault(block.region, []).append(part)
     cube = cubes.assemble(run.search, run.grids, found, attributes(run))
-    return cube.assign(cutflow=cutflow(run))
+    return cube.assign(cutflows(run))
 
 
 def attributes(run: work.Run) -> dict[str, Any]:
@@ -200,14 +201,26 @@ def attributes(run: work.Run) -> dict[str, Any]:
     return found
 
 
-def cutflow(run: work.Run) -> xr.DataArray:
-    """Return the candidates left after each cut, (region, cut), summed over nothing but the rows."""
-    (channel,) = run.search.channels.values()
-    flows = np.stack([histogram.cutflow[0] for histogram in run.histograms.values()])
-    labels = ["all", *engine.cuts(run.search, channel)][: flows.shape[1]]
-    coordinates = {"channel_region": list(run.histograms), "cut": labels}
+def cutflows(run: work.Run) -> dict[str, xr.DataArray]:
+    """Return the candidates left after each cut, (region, cut), summed over nothing but the rows.
+
+    Several channels have a cutflow each, under their names.
+    """
+    if len(run.search.channels) == 1:
+        (channel,) = run.search.channels
+        return {"cutflow": cutflow(run, channel, "cut")}
+    return {f"cutflow_{name}": cutflow(run, name, f"cut_{name}") for name in run.search.channels}
+
+
+def cutflow(run: work.Run, channel: str, dimension: str) -> xr.DataArray:
+    """Return the cutflow of a channel, its cuts along a dimension of that name."""
+    names = {region: engine.pass_name(run.search, region, channel) for region in run.grids}
+    flows = np.stack([run.histograms[name].cutflow[0] for name in names.values()])
+    single = views(run.search)[channel]
+    labels = ["all", *engine.cuts(single, single.channels[channel])][: flows.shape[1]]
+    coordinates = {"channel_region": list(names), dimension: labels}
     attributes = {"units": "1", "long_name": "candidates left after the cuts so far"}
-    return xr.DataArray(flows, coordinates, dims=("channel_region", "cut"), attrs=attributes)
+    return xr.DataArray(flows, coordinates, dims=("channel_region", dimension), attrs=attributes)
 
 
 def scan(

@@ -130,6 +130,7 @@ def make_job(kind: str, search: Search, store: str, options: Options) -> Job:
         raise InputError(f"unknown study {kind!r}: take one of {', '.join(STUDIES)}")
     engine.check_runnable(search)
     engine.refuse_unbinned(search, "a study")
+    engine.check_single(search, "a study")
     scan.check_method(options.method, search)
     _check_numbers(options)
     there, luminosity, produced = _source(search, store, options)

@@ -233,7 +233,7 @@ def run_fit(run: Run, block: FitBlock) -> Arrays:
     exposure = Exposure(run.plan.luminosity)
     results: Arrays = {}
     for number in range(len(run.search.configurations)):
-        counts = window_counts(run.histograms[block.region], grid, number, windows)
+        counts = region_counts(run, block.region, number, windows)
         found = scan_block(
             run.search,
             grid,
@@ -247,6 +247,18 @@ def run_fit(run: Run, block: FitBlock) -> Arrays:
         )
         results |= {f"{number}.{name}": array for name, array in found.items()}
     return results
+
+
+def region_counts(run: Run, region: str, configuration: int, windows: slice) -> Any:
+    """Return the counts of windows (W, B), the bins of several channels one after the other."""
+    grid = run.grids[region]
+    names = engine.pass_names(run.search, region)
+    axes = [grid.channels.get(channel, grid) for channel in run.search.channels]
+    found = [
+        window_counts(run.histograms[name], axis, configuration, windows)
+        for name, axis in zip(names, axes, strict=True)
+    ]
+    return found[0] if len(found) == 1 else np.concatenate(found, axis=1)
 
 
 def window_counts(histogram: Histogram, grid: WindowGrid, configuration: int, windows: slice) -> Any:

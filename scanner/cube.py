@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from scanner.channels import views
 from scanner.constants import QUANTILES
 from scanner.definition import Search
 from scanner.limits import VETOED, Results
@@ -38,6 +39,7 @@ VARIABLES: dict[str, tuple[str, str]] = {
     "coupling_limit": ("", "upper limit on the coupling"),
     "coupling_limit_expected": ("", "expected upper limit on the coupling"),
     "efficiency": ("1", "signal efficiency"),
+    "channel_efficiency": ("1", "efficiency times branching fraction of a channel"),
     "resolution": ("GeV", "mass resolution"),
     "background_coefficients": ("1", "coefficients of the background's terms in the background-only fit"),
     "background_order": ("1", "order of the background, the number of its terms minus one"),
@@ -111,20 +113,33 @@ def _configuration(
         "quantile": xr.Variable("quantile", np.array(QUANTILES), {"units": "1"}),
     }
     if "peak_yield" in variables:
-        coordinates["peak"] = xr.Variable("peak", np.array(search.background.free_peaks))
+        coordinates["peak"] = xr.Variable("peak", np.array(free_peaks(search)))
+    if len(search.channels) > 1:
+        coordinates["channel"] = xr.Variable("channel", np.array(list(search.channels)))
     return xr.Dataset(variables, coordinates)
+
+
+def free_peaks(search: Search) -> tuple[str, ...]:
+    """Return the names of the known peaks of free yield, after that of one of several channels."""
+    prefix = len(search.channels) > 1
+    return tuple(
+        f"{channel}_{name}" if prefix else name
+        for channel, single in views(search).items()
+        for name in single.background.free_peaks
+    )
 
 
 def _variable(search: Search, name: str, axis: str, pieces: Sequence[np.ndarray[Any, Any]]) -> xr.Variable:
     width = max((piece.shape[1] for piece in pieces if piece.ndim == 2), default=0)
     padded = [_pad(piece, width) if piece.ndim == 2 else piece for piece in pieces]
-    dimensions = (axis, LAST_DIMENSION[name]) if width else (axis,)
+    dimensions = (axis, LAST_DIMENSION.get(name, "channel")) if width else (axis,)
     return xr.Variable(dimensions, np.concatenate(padded), variable_attributes(search, name))
 
 
 def _pad(piece: np.ndarray[Any, Any], width: int) -> np.ndarray[Any, Any]:
     """Fill the columns that other windows have and these do not, with NaN."""
-    return np.pad(piece, ((0, 0), (0, width - piece.shape[1])), constant_values=np.nan)
+    missing = width - piece.shape[1]
+    return np.pad(piece, ((0, 0), (0, missing)), constant_values=np.nan) if missing else piece
 
 
 def variable_attributes(search: Search, name: str) -> dict[str, Any]:

@@ -1,15 +1,18 @@
 """From a search definition to the objects that run: window grids, passes and fit problems."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scanner import expressions, shapes, windows
 from scanner.channel import ChannelPlan, WindowTable
+from scanner.channels import views
 from scanner.definition import Search
 from scanner.errors import InputError
 from scanner.schema.axes import Region
+from scanner.schema.densities import Background
 from scanner.schema.functions import Function
 from scanner.selection import Selection
 from scanner.stats import METHODS
@@ -22,12 +25,15 @@ from scanner.windows import WindowGrid
 __all__ = [
     "WindowModel",
     "check_runnable",
+    "check_single",
     "check_units",
     "constants",
     "cuts",
     "grids",
     "highest_terms",
     "nonlinear_start",
+    "pass_name",
+    "pass_names",
     "refuse_unbinned",
     "region_of",
     "selections",
@@ -46,12 +52,30 @@ def grids(search: Search) -> dict[str, WindowGrid]:
 
 
 def _grid(search: Search, region: Region) -> WindowGrid:
-    peak = expressions.parse(region.peak)
-    known = constants(search)
     axis = search.scan_axis
     values = None if axis.values is None else np.asarray(axis.values, dtype=np.float64)
     if values is not None:
         values = values[(values >= region.low) & (values <= region.high)]
+    if len(search.channels) == 1:
+        return _axis(search, region, values)
+    grid = _axis(_reference(search), region, values)
+    channels = {
+        name: _axis(single, region_of(single, grid), grid.mass) for name, single in views(search).items()
+    }
+    return replace(grid, channels=channels)
+
+
+def _reference(search: Search) -> Search:
+    """Return a search whose steps are those of its stated resolution, or of the first channel with one."""
+    if search.signal.stated_resolution is not None:
+        return search
+    stated = [single for single in views(search).values() if single.signal.stated_resolution is not None]
+    return search.model_copy(update={"signal": stated[0].signal}) if stated else search
+
+
+def _axis(search: Search, region: Region, values: Floats | None) -> WindowGrid:
+    peak = expressions.parse(region.peak)
+    known, axis = constants(search), search.scan_axis
     return windows.build(
         region.name,
         region.low,
@@ -67,8 +91,23 @@ def _grid(search: Search, region: Region) -> WindowGrid:
 
 
 def selections(search: Search, stored: Sequence[str]) -> dict[str, Selection]:
-    """Compile the pass of every region of a search over the stored columns of an event store."""
-    return {name: Selection(_plan(search, grid, stored)) for name, grid in grids(search).items()}
+    """Compile the pass of every region and channel of a search over the stored columns of an event store."""
+    found = {}
+    for region, grid in grids(search).items():
+        for channel, single in views(search).items():
+            plan = _plan(single, grid.channels.get(channel, grid), stored)
+            found[pass_name(search, region, channel)] = Selection(plan)
+    return found
+
+
+def pass_name(search: Search, region: str, channel: str) -> str:
+    """Return the name of the histogram of a region in a channel: that of the region for the only one."""
+    return region if len(search.channels) == 1 else f"{region}.{channel}"
+
+
+def pass_names(search: Search, region: str) -> tuple[str, ...]:
+    """Return the names of the histograms of a region, in the order of the channels' bins."""
+    return tuple(pass_name(search, region, channel) for channel in search.channels)
 
 
 def _plan(search: Search, grid: WindowGrid, stored: Sequence[str]) -> ChannelPlan:
@@ -160,6 +199,7 @@ def _beyond_unbinned(search: Search) -> dict[str, bool]:
         "known peaks of a stated yield with an unbinned likelihood": (
             here and len(search.background.free_peaks) < len(search.background.peaks)
         ),
+        "several channels with an unbinned likelihood": here and len(search.channels) > 1,
         "a profiled order with an unbinned likelihood": (
             here and search.background.choose == "discrete_profile"
         ),
@@ -175,7 +215,6 @@ def check_runnable(search: Search) -> None:
         Naming the part of the definition and what is possible instead.
     """
     beyond = {
-        f"{len(search.channels)} channels (one is possible)": len(search.channels) != 1,
         f"{len(search.scan)} scan axes (one is possible)": len(search.scan) != 1,
         "decays in flight": bool(search.decays),
         f"windows of shape {search.window.shape}": search.window.shape != "interval",
@@ -184,19 +223,42 @@ def check_runnable(search: Search) -> None:
         f"limits by {search.method.limit}": search.method.limit not in METHODS,
         f"published counts instead of events ({search.inputs})": search.inputs != "events",
         f"signal shape {search.signal.shape!r}": search.signal.shape not in shapes.SIGNALS,
-        f"background shape {search.background.shape!r}": search.background.shape not in shapes.BACKGROUNDS,
-        f"the order of a background of shape {search.background.shape!r} by {search.background.choose}": (
-            search.background.choose != "fixed" and search.background.shape not in ("chebyshev", "linear")
-        ),
-        f"the order of a background with peaks by {search.background.choose}": (
-            search.background.choose != "fixed" and bool(search.background.peaks)
-        ),
-        "known peaks of a stated yield (leave 'expected' out to fit it)": (
-            len(search.background.free_peaks) < len(search.background.peaks)
-        ),
     }
+    for single in views(search).values():
+        beyond |= _beyond_background(single.background, len(search.channels))
     wanted = [text for text, found in beyond.items() if found]
     if wanted:
         raise InputError(
             f"search {search.name!r} wants {', '.join(wanted)}: this version scans one mass axis of events"
+        )
+
+
+def _beyond_background(background: Background, channels: int) -> dict[str, bool]:
+    """Return what of a background is not possible, and whether it is asked for."""
+    shape, chosen = background.shape, background.choose != "fixed"
+    return {
+        f"background shape {shape!r}": shape not in shapes.BACKGROUNDS,
+        f"the order of a background of shape {shape!r} by {background.choose}": (
+            chosen and shape not in ("chebyshev", "linear")
+        ),
+        f"the order of a background with peaks by {background.choose}": chosen and bool(background.peaks),
+        f"the order of a background by {background.choose} in several channels": chosen and channels > 1,
+        "known peaks of a stated yield (leave 'expected' out to fit it)": (
+            len(background.free_peaks) < len(background.peaks)
+        ),
+    }
+
+
+def check_single(search: Search, what: str) -> None:
+    """Refuse what is about one channel for a search of several.
+
+    Raises
+    ------
+    InputError
+        Naming what it is.
+    """
+    if len(search.channels) > 1:
+        raise InputError(
+            f"{what} of {len(search.channels)} channels together is not possible yet: "
+            f"search {search.name!r} has {', '.join(search.channels)}"
         )

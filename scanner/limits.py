@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scanner import engine
 from scanner.definition import Search
 from scanner.fit import fit
+from scanner.joint import BlockModel, block_model, total_rate
 from scanner.likelihood import BinnedProblem
 from scanner.models import MODELS
 from scanner.seeds import window_keys
@@ -71,19 +72,20 @@ def scan_block(
         The variables of the limit cube, each with W as first dimension; expected limits are
         (W, 5) at `scanner.constants.QUANTILES`.
     """
-    expected = block_model(search, grid, counts, block, configuration)
+    parameters = dict(search.configurations[configuration].parameters)
+    expected = block_model(search, grid, counts, block, parameters)
     problem = _problem(search, grid, counts, block, expected, configuration, identity)
     mass = grid.mass[block]
-    parameters = dict(search.configurations[configuration].parameters)
     if candidates is None:
         limits = block_limits(search, problem, mass, method)
     else:
+        nonlinear = expected.nonlinear[0]
         unbinned = unbinned_problem(
-            search, grid, block, candidates, expected.model, expected.nonlinear, parameters, problem
+            search, grid, block, candidates, expected.model, nonlinear, parameters, problem
         )
         free = replace(problem, nuisances=None)  # systematics do not enter unbinned likelihoods
         limits = unbinned_limits(unbinned, free, Settings(search.confidence_level), method)
-    efficiency = search.signal.efficiency(mass, **parameters)
+    efficiency = total_rate(expected.parts)
     results: Results = {
         "n_observed": problem.counts.sum(axis=1).astype(np.int64),
         "n_background": limits.n_background,
@@ -99,17 +101,40 @@ def scan_block(
         "toys_failed": limits.toys_failed,
         "efficiency": efficiency,
         "resolution": grid.resolution[block],
-        "background_order": problem.terms - 1 - (expected.model.peaks >= 0).sum(axis=1),
         "background_coefficients": limits.background_coefficients,
         "fit_quality": limits.fit_quality,
         "status": limits.status,
         "method": limits.method,
     }
-    results |= {f"background_{name}": values for name, values in expected.nonlinear.items()}
-    if search.background.free_peaks:
+    results |= _backgrounds(expected, problem.terms)
+    if expected.model.peaks.shape[1]:
         results["peak_yield"] = peak_yields(expected.model, limits.background_coefficients)
     results |= physics_limits(search, mass, limits.yield_limit, limits.expected, efficiency, exposure)
     return leave_out(results, engine.vetoed(search, mass))
+
+
+def _backgrounds(expected: BlockModel, terms: NDArray[np.int64]) -> Results:
+    """Return order and non-linear parameters of the background, (W,), or (W, C) for several channels.
+
+    A channel without a part in a window has the order −1 there.
+    """
+    orders = terms - 1 - (expected.model.peaks >= 0).sum(axis=1)
+    if len(expected.parts) == 1:
+        return {"background_order": orders} | {
+            f"background_{name}": values for name, values in expected.nonlinear[0].items()
+        }
+    each = [
+        np.where(part.on, model.terms - 1 - (model.peaks >= 0).sum(axis=1), -1)
+        for part, model in zip(expected.parts, expected.models, strict=True)
+    ]
+    names = {name: None for bends in expected.nonlinear for name in bends}
+    missing = np.full(len(terms), np.nan)
+    bends = {
+        f"background_{name}": np.stack([found.get(name, missing) for found in expected.nonlinear], axis=1)
+        for name in names
+    }
+    rates = np.stack([part.rate for part in expected.parts], axis=1)
+    return {"background_order": np.stack(each, axis=1), "channel_efficiency": rates} | bends
 
 
 def block_limits(search: Search, problem: BinnedProblem, mass: Floats, method: str) -> Limits:
@@ -149,26 +174,10 @@ def window_problem(
     chooses the order of the background, it is chosen here, from a window's own counts. `include` names
     the systematics that enter, a key of `scanner.systematics.INCLUDED`.
     """
-    expected = block_model(search, grid, counts, block, configuration)
-    problem = _problem(search, grid, counts, block, expected, configuration, identity, include)
-    return problem, expected.nonlinear
-
-
-@dataclass(frozen=True)
-class BlockModel:
-    """What is expected in a block of windows, and the non-linear parameters (W,) that it is expected at."""
-
-    model: engine.WindowModel
-    nonlinear: dict[str, Floats]
-
-
-def block_model(
-    search: Search, grid: WindowGrid, counts: Floats, block: slice, configuration: int
-) -> BlockModel:
-    """Return the templates of a block of windows, linearised around what its counts (W, B) say."""
     parameters = dict(search.configurations[configuration].parameters)
-    nonlinear = engine.nonlinear_start(search, grid, block, counts)
-    return BlockModel(engine.window_model(search, grid, block, parameters, nonlinear), nonlinear)
+    expected = block_model(search, grid, counts, block, parameters)
+    problem = _problem(search, grid, counts, block, expected, configuration, identity, include)
+    return problem, expected.nonlinear[0]
 
 
 def _problem(
@@ -193,7 +202,7 @@ def _problem(
     problem = replace(problem, terms=CHOICES[search.background.choose](problem))
     nuisances = window_nuisances(
         search,
-        grid,
+        expected.parts,
         block,
         dict(chosen.parameters),
         model,
@@ -204,15 +213,16 @@ def _problem(
 
 
 def background_under(problem: BinnedProblem, model: engine.WindowModel) -> Floats:
-    """Return the background in the core of windows without signal, (W,) [events]; 0 without a fit.
+    """Return the background in the core of windows without signal, (W, C) [events]; 0 without a fit.
 
     Known peaks keep their stated yields in that fit.
     """
     fixed = replace(problem, nuisances=fixed_samples(model)) if model.fixed.shape[1] else problem
     coefficients = np.nan_to_num(fit(fixed, np.zeros(problem.windows), second_opinion=False).background)
-    expected = np.einsum("wk,wkb->wb", coefficients, model.background)
-    under: Floats = np.maximum((expected * model.core).sum(axis=1), 0.0)
-    return under
+    expected = np.einsum("wk,wkb->wb", coefficients, model.background) * model.core
+    under = np.stack([expected[:, span].sum(axis=1) for span in model.spans], axis=1)
+    events: Floats = np.maximum(under, 0.0)
+    return events
 
 
 def peak_yields(model: engine.WindowModel, coefficients: Floats) -> Floats:
@@ -224,7 +234,15 @@ def peak_yields(model: engine.WindowModel, coefficients: Floats) -> Floats:
 
 def leave_out(results: Results, vetoed: NDArray[np.bool_]) -> Results:
     """Turn the results of vetoed windows into NaN with a status of their own; counts and efficiency stay."""
-    kept = {"n_observed", "efficiency", "resolution", "status", "method", "background_order"}
+    kept = {
+        "n_observed",
+        "efficiency",
+        "channel_efficiency",
+        "resolution",
+        "status",
+        "method",
+        "background_order",
+    }
     kept |= {"toys", "toys_failed"}
     masked = {name: values if name in kept else _blank(values, vetoed) for name, values in results.items()}
     masked["status"] = np.where(vetoed, np.uint8(VETOED), results["status"])

@@ -80,7 +80,9 @@ def _checked(cube: xr.Dataset, luminosities: Sequence[float], scenario: str) -> 
         raise InputError("this cube has no luminosity, so there is nothing to scale: state it when ingesting")
     if "configuration" in cube.dims:
         raise InputError("select one configuration of the cube before projecting it")
-    return definition.from_json(cube.attrs["definition"])
+    search = definition.from_json(cube.attrs["definition"])
+    engine.check_single(search, "a projection")
+    return search
 
 
 def _at(search: Search, cube: xr.Dataset, luminosity: float, scale: float, scenario: str) -> xr.Dataset:

@@ -84,8 +84,10 @@ def spectra(
     Raises
     ------
     InputError
-        If the events of a region were counted window by window, which leaves no spectrum to throw.
+        If the events of a region were counted window by window, which leaves no spectrum to throw, or the
+        search has several channels.
     """
+    engine.check_single(search, "a global significance")
     return tuple(
         _spectrum(search, grids[region], rows, np.asarray(counts[rows[0]]), identity)
         for region, counts in histograms.items()

@@ -14,17 +14,18 @@ What a systematic acts on (`on`) decides what it does at one standard deviation 
 Known peaks of a stated yield are fixed samples with a log-normal nuisance each.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scanner.definition import Search
+from scanner.joint import Part
 from scanner.nuisances import Nuisances
+from scanner.schema.densities import Peak
 from scanner.schema.statistics import Systematic
 from scanner.templates import WindowModel, signal_templates
-from scanner.windows import WindowGrid
 
 Floats = NDArray[np.float64]
 
@@ -51,14 +52,14 @@ def in_limits(search: Search) -> tuple[Systematic, ...]:
     )
 
 
-def constrained_peaks(search: Search) -> tuple[str, ...]:
-    """Return the known peaks of a stated yield, in the order of their templates."""
-    return tuple(name for name, peak in search.background.peaks.items() if peak.expected is not None)
-
-
-def needs_background(search: Search) -> bool:
-    """Tell whether the size of a systematic is relative to the background under the signal."""
-    return any(term.on in YIELD_TARGETS and term.size is not None for term in in_limits(search))
+def constrained_peaks(parts: Sequence[Part]) -> dict[str, Peak]:
+    """Return the known peaks of a stated yield by name, in the order of their templates."""
+    return {
+        name if len(parts) == 1 else f"{part.name}_{name}": peak
+        for part in parts
+        for name, peak in part.search.background.peaks.items()
+        if peak.expected is not None
+    }
 
 
 def fixed_samples(model: WindowModel) -> Nuisances:
@@ -121,7 +122,7 @@ class Effects:
 
 def window_nuisances(
     search: Search,
-    grid: WindowGrid,
+    parts: Sequence[Part],
     block: slice,
     parameters: Mapping[str, float],
     model: WindowModel,
@@ -133,14 +134,16 @@ def window_nuisances(
 
     Parameters
     ----------
+    parts : sequence of Part
+        The C channels.
     block : slice
-        The W windows of the grid.
+        The W windows.
     parameters : mapping
         The model configuration.
     model : WindowModel
         Their nominal templates.
     under : callable
-        Gives the background under the signal (W,) [events]; called where `needs_background`.
+        Gives the background under the signal (W, C) [events]; called where a size is relative to it.
     include : str
         A key of `INCLUDED`.
     """
@@ -152,61 +155,99 @@ def window_nuisances(
     windows, bins = model.signal.shape
     fixed = np.concatenate([model.fixed, np.zeros((windows, int(spurious), bins))], axis=1)
     effects = Effects(windows, model.background.shape[1], fixed)
-    for number, name in enumerate(constrained_peaks(search)):
-        kappa = np.full(windows, 1.0 + (search.background.peaks[name].error or 0.0))
+    for number, (name, peak) in enumerate(constrained_peaks(parts).items()):
+        kappa = np.full(windows, 1.0 + (peak.error or 0.0))
         effects.scale(PEAK + name, 1 + effects.terms + number, 1.0 / kappa, kappa)
-    mass = grid.mass[block]
+    mass = parts[0].grid.mass[block]
     for term in terms:
+        acts = [not term.channels or part.name in term.channels for part in parts]
+        size = term.relative(mass, parameters)
         if term.on in SIGNAL_TARGETS:
-            _scale_signal(effects, term, term.relative(mass, parameters), model)
+            _scale_signal(effects, term, size, model, acts)
         elif term.on in SHAPE_TARGETS:
-            _bend_signal(effects, term, search, grid, block, parameters, model)
+            _bend_signal(effects, term, size, parts, block, parameters, model, acts)
         else:
-            _add_spurious(effects, term, _spurious_yield(term, mass, parameters, under), model)
+            low, high = _spurious_yields(term, mass, size, parameters, model, under, acts)
+            effects.change(
+                term.nuisance, effects.samples - 1, _like_signal(low, model), _like_signal(high, model)
+            )
     return effects.nuisances()
 
 
-def _scale_signal(effects: Effects, term: Systematic, size: Floats, model: WindowModel) -> None:
+def _scale_signal(
+    effects: Effects, term: Systematic, size: Floats, model: WindowModel, acts: Sequence[bool]
+) -> None:
     if term.kind == "normal":
-        change = size[:, None] * model.signal
+        change = size[:, None] * _masked(model.signal, model, acts)
         effects.change(term.nuisance, 0, -change, change)
-    else:
+    elif all(acts):
         effects.scale(term.nuisance, 0, 1.0 / (1.0 + size), 1.0 + size)
+    else:
+        raise NotImplementedError
+
+
+def _masked(values: Floats, model: WindowModel, acts: Sequence[bool]) -> Floats:
+    """Return values (W, B) with 0 in the bins of the channels that are not acted on."""
+    masked = values.copy()
+    for span, acted in zip(model.spans, acts, strict=True):
+        masked[:, span] *= acted
+    return masked
 
 
 def _bend_signal(
     effects: Effects,
     term: Systematic,
-    search: Search,
-    grid: WindowGrid,
+    size: Floats,
+    parts: Sequence[Part],
     block: slice,
     parameters: Mapping[str, float],
     model: WindowModel,
+    acts: Sequence[bool],
 ) -> None:
-    size = term.relative(grid.mass[block], parameters)
     factors = (1.0 - size, 1.0 + size) if term.kind == "normal" else (1.0 / (1.0 + size), 1.0 + size)
     scaled = SHAPE_TARGETS[term.on]
-    low, high = (
-        model.live * signal_templates(search, grid, block, parameters, **{scaled: factor}) - model.signal
-        for factor in factors
-    )
-    effects.change(term.nuisance, 0, low, high)
+    changes = []
+    for factor in factors:
+        bent = np.concatenate(
+            [
+                share[:, None]
+                * signal_templates(part.search, part.grid, block, parameters, **{scaled: factor})
+                for part, share in zip(parts, model.shares.T, strict=True)
+            ],
+            axis=1,
+        )
+        changes.append(_masked(model.live * bent - model.signal, model, acts))
+    effects.change(term.nuisance, 0, *changes)
 
 
-def _spurious_yield(
-    term: Systematic, mass: Floats, parameters: Mapping[str, float], under: Callable[[], Floats]
+def _spurious_yields(
+    term: Systematic,
+    mass: Floats,
+    size: Floats,
+    parameters: Mapping[str, float],
+    model: WindowModel,
+    under: Callable[[], Floats],
+    acts: Sequence[bool],
 ) -> tuple[Floats, Floats]:
-    """Return the events (W,) that a spurious signal adds at −1 and at +1."""
+    """Return the events (W, C) that a spurious signal adds to each channel at −1 and at +1.
+
+    A number of events is the total of the channels that it acts on, shared as the signal is.
+    """
+    acted = np.array(acts, dtype=np.float64)
     if term.events is not None:
-        events = term.events(mass, **parameters)
+        shares = model.shares * acted
+        total = shares.sum(axis=1, keepdims=True)
+        events = term.events(mass, **parameters)[:, None] * shares / np.where(total > 0.0, total, 1.0)
         return -events, events
-    size, below = term.relative(mass, parameters), under()
     low = -size if term.kind == "normal" else 1.0 / (1.0 + size) - 1.0
-    return low * below, size * below
+    below = under() * acted
+    return low[:, None] * below, size[:, None] * below
 
 
-def _add_spurious(
-    effects: Effects, term: Systematic, events: tuple[Floats, Floats], model: WindowModel
-) -> None:
-    low, high = (added[:, None] * model.signal for added in events)
-    effects.change(term.nuisance, effects.samples - 1, low, high)
+def _like_signal(events: Floats, model: WindowModel) -> Floats:
+    """Return events (W, C) with the shape of the signal in each channel, (W, B)."""
+    spread = np.zeros_like(model.signal)
+    for c, span in enumerate(model.spans):
+        share = model.shares[:, c]
+        spread[:, span] = model.signal[:, span] * (events[:, c] / np.where(share > 0.0, share, 1.0))[:, None]
+    return spread

@@ -47,6 +47,10 @@ class WindowModel:
         Expected events of the peaks with a known yield.
     live : (W, B) bool
         Bins that are fitted: no veto overlaps with them.
+    shares : (W, C) float
+        Part of the signal that each of C channels holds; their bins follow one another.
+    starts : tuple of int
+        First bin of each channel.
     """
 
     signal: Floats
@@ -56,6 +60,14 @@ class WindowModel:
     peaks: Integers
     fixed: Floats
     live: Flags
+    shares: Floats
+    starts: tuple[int, ...] = (0,)
+
+    @property
+    def spans(self) -> tuple[slice, ...]:
+        """Bins of each channel."""
+        ends = (*self.starts[1:], self.signal.shape[1])
+        return tuple(slice(*ends) for ends in zip(self.starts, ends, strict=True))
 
 
 def window_model(
@@ -88,9 +100,9 @@ def window_model(
     if not live.all():
         signal, background = signal * live, background * live[:, None]
     background, terms, peaks = _append(background, terms, free)
-    return WindowModel(
-        signal, background, terms, core(edges_mass, mass, resolution) | ~live, peaks, fixed, live
-    )
+    inside = core(edges_mass, mass, resolution) | ~live
+    whole = np.ones((len(mass), 1))
+    return WindowModel(signal, background, terms, inside, peaks, fixed, live, whole)
 
 
 def signal_templates(

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from scanner.channels import views
 from scanner.definition import Search
 from scanner.schema.axes import Veto
 from scanner.schema.channels import Channel
@@ -17,12 +18,17 @@ Flags = NDArray[np.bool_]
 def vetoed(search: Search, mass: Floats) -> Flags:
     """Mark the masses (W,) [GeV] at which nothing is searched.
 
-    They are those of the search's own vetoes, and those at which a channel's veto leaves out the
+    They are those of the search's own vetoes, and those at which a veto of every channel leaves out the
     candidates.
     """
+    flags: Flags = np.logical_and.reduce([_vetoed(single, mass) for single in views(search).values()])
+    return flags
+
+
+def _vetoed(single: Search, mass: Floats) -> Flags:
     inside = np.zeros(mass.shape, dtype=np.bool_)
-    for veto in (*search.vetoes, *_of_the_spectrum(search)):
-        for low, high in veto.intervals(search.signal.resolution):
+    for veto in (*single.vetoes, *_of_the_spectrum(single)):
+        for low, high in veto.intervals(single.signal.resolution):
             inside |= (mass >= low) & (mass <= high)
     return inside
 

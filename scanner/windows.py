@@ -5,8 +5,8 @@ resolution wherever on the axis. A fine axis that is uniform in t serves all win
 window is a run of fine bins, so that one histogram of the events holds every window exactly.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
@@ -40,6 +40,9 @@ class WindowGrid:
         First fine bin of a window, and fine bins that make one of its bins.
     bins : int
         Bins in every window.
+    channels : mapping of WindowGrid
+        The windows of each channel where there are several, at the same masses on axes of their own. The
+        other arrays but the mass and its resolution then belong to no channel.
     """
 
     region: str
@@ -50,6 +53,7 @@ class WindowGrid:
     first: Integers
     stride: Integers
     bins: int
+    channels: Mapping[str, "WindowGrid"] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Count the windows."""

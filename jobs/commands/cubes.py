@@ -63,7 +63,7 @@ def query(
     print_table(title, ["variable", "value", "unit"], rows)
 
 
-ASIDE = ("cutflow", "background_order", "background_coefficients", "background_slope")
+ASIDE = ("cutflow", "background_order", "background_coefficients", "background_slope", "channel_efficiency")
 """Variables that are printed only when they are asked for."""
 
 

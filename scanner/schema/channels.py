@@ -74,17 +74,29 @@ class Counts(Strict):
 
 
 class Channel(Sourced):
-    """One selection of candidates with its own observable."""
+    """One selection of candidates with its own observable.
 
-    inherited = ("efficiency", "resolution")
+    What it does not state itself is that of the search. Several channels are fitted together, with one
+    signal: each holds the part of it that its efficiency times branching fraction is of their sum.
+    """
+
+    inherited = ("efficiency", "resolution", "branching_fraction")
     inherited_maps = ("functions",)
 
     title: Title = ""
     select: Annotated[Expressions, Field(max_length=MOST_CUTS)] = ()
     observables: Expressions = Field(alias="observable", default=())
+    peak: Expression | None = Field(
+        default=None,
+        description="where in the observable a signal of mass m peaks, if not where the region says",
+    )
     functions: dict[FreeName, Function] = Field(default_factory=dict)
     vetoes: tuple[Veto, ...] = ()
     efficiency: NumberFunction | None = None
+    branching_fraction: NumberFunction | None = Field(
+        default=None,
+        description="of the signal into this channel; 1 if absent, or if the efficiency holds it",
+    )
     resolution: EnergyFunction | None = None
     background: Background | None = None
     counts: Counts | None = None

@@ -86,6 +86,7 @@ def _channel(scope: Scope, path: Path, channel: Channel) -> Iterator[Finding]:
             (*path, "observable", index), text, scope.everything, scope.search.columns, arity
         )
     yield from check_expression((*path, "weight"), channel.weight, scope.columns)
+    yield from check_expression((*path, "peak"), channel.peak, scope.window)
     for index, veto in enumerate(channel.vetoes):
         yield from check_expression((*path, "vetoes", index, "observable"), veto.observable, scope.everything)
     for name in channel.functions:

@@ -17,6 +17,8 @@ SAMPLES = 257
 
 
 SYSTEMATIC_TARGETS = ("background", "efficiency", "luminosity", "mass", "resolution", "signal", "yield")
+NOT_NEGATIVE = float(np.nextafter(0.0, -1.0))
+"""Lower bound that leaves 0 in."""
 LARGEST_SYSTEMATIC = 10.0
 """Relative size above which a systematic is a slip, such as 5 for 5%."""
 Bounded = tuple[Path, Function | None, float, float]
@@ -50,7 +52,8 @@ def _bounded(scope: Scope) -> Iterator[Bounded]:
             yield path, parameter, *PARAMETER_BOUNDS.get(key, (-np.inf, np.inf))
         yield ("background", "peaks", name, "resolution"), peak.resolution, 0.0, np.inf
     for name, channel in search.channels.items():
-        yield ("channels", name, "efficiency"), channel.efficiency, 0.0, 1.0
+        yield ("channels", name, "efficiency"), channel.efficiency, NOT_NEGATIVE, 1.0
+        yield ("channels", name, "branching_fraction"), channel.branching_fraction, NOT_NEGATIVE, 1.0
         yield ("channels", name, "resolution"), channel.resolution, 0.0, np.inf
     for name, term in search.systematics.items():
         yield ("systematics", name, "size"), term.size, 0.0, LARGEST_SYSTEMATIC
@@ -107,6 +110,8 @@ def _check_values(
 def _limits(low: float, high: float) -> str:
     if low == 0.0 and high == np.inf:
         return "positive"
+    if low == NOT_NEGATIVE:
+        return f"from 0 to {high:g}"
     return f"above {low:g}" + (f" and at most {high:g}" if high < np.inf else "")
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from scanner.schema.axes import Region
 from scanner.schema.channels import Channel, Normalisation
-from scanner.schema.densities import ELSE, Background, OrderRule
+from scanner.schema.densities import ELSE, Background, OrderRule, Signal
 from scanner.schema.names import MASS_ALIAS
 from scanner.schema.search import Search
 from scanner.schema.statistics import Model
@@ -17,8 +17,9 @@ def complete(search: Search) -> Search:
     regions, mass_axis = _regions(search), next(iter(search.scan))
     updates: dict[str, Any] = {
         "regions": regions,
-        "background": resolve_orders(search.background, search.regions, mass_axis),
+        "background": resolve_orders(_background(search), search.regions, mass_axis),
         "channels": {name: _channel(search, channel, mass_axis) for name, channel in search.channels.items()},
+        "signal": _signal(search),
         "normalisation": _normalisation(search),
         "interpretations": _interpretations(search),
         "model": search.model or _first(search.interpretations),
@@ -41,16 +42,45 @@ def _regions(search: Search) -> tuple[Region, ...]:
             (channel.observables for channel in search.channels.values() if channel.observables),
             search.window.axes,
         )
-        return (
-            Region.model_construct(
-                name=WHOLE, title="", low=axis.low, high=axis.high, observables=observables, peak=MASS_ALIAS
-            ),
+        whole = Region.model_construct(
+            name=WHOLE, title="", low=axis.low, high=axis.high, observables=observables, peak=MASS_ALIAS
         )
+        return (_in_channel(search, whole),)
     clipped = (
         region.model_copy(update={"low": max(region.low, axis.low), "high": min(region.high, axis.high)})
         for region in sorted(search.regions, key=lambda region: region.low)
     )
-    return tuple(region for region in clipped if region.low <= region.high)
+    return tuple(_in_channel(search, region) for region in clipped if region.low <= region.high)
+
+
+def _in_channel(search: Search, region: Region) -> Region:
+    only = _only(search)
+    return region if only is None else region_in(region, only, len(search.regions))
+
+
+def region_in(region: Region, channel: Channel, regions: int) -> Region:
+    """Return a region in the observable of a channel; of several regions each keeps the one it states."""
+    own = channel.observables and not (regions > 1 and region.observables)
+    observables = channel.observables if own else region.observables
+    return region.model_copy(update={"observables": observables, "peak": channel.peak or region.peak})
+
+
+def _only(search: Search) -> Channel | None:
+    """Return the only channel: what it states is what the search states."""
+    return next(iter(search.channels.values())) if len(search.channels) == 1 else None
+
+
+def _signal(search: Search) -> Signal:
+    only, signal = _only(search), search.signal
+    own = {} if only is None else {"resolution": only.resolution, "efficiency": only.efficiency}
+    return signal.model_copy(
+        update={f"stated_{key}": value for key, value in own.items() if value is not None}
+    )
+
+
+def _background(search: Search) -> Background:
+    only = _only(search)
+    return search.background if only is None or only.background is None else only.background
 
 
 def _channel(search: Search, channel: Channel, mass_axis: str) -> Channel:

@@ -24,7 +24,7 @@ def view(search: Search, name: str) -> Search:
         "channels": {name: channel},
         "signal": search.signal.model_copy(update=stated),
         "background": channel.background or search.background,
-        "regions": tuple(region_in(region, channel, len(search.regions)) for region in search.regions),
+        "regions": tuple(region_in(region, channel) for region in search.regions),
     }
     found = search.model_copy(update=content)
     for key in FOLLOWING:

@@ -38,10 +38,8 @@ def _regions(search: Search) -> tuple[Region, ...]:
     """Clip the stated regions to the scan, or make one of all of it."""
     axis = search.scan_axis
     if not search.regions:
-        observables = next(
-            (channel.observables for channel in search.channels.values() if channel.observables),
-            search.window.axes,
-        )
+        only = _only(search)
+        observables = search.window.axes if only is None else only.observables or search.window.axes
         whole = Region.model_construct(
             name=WHOLE, title="", low=axis.low, high=axis.high, observables=observables, peak=MASS_ALIAS
         )
@@ -55,13 +53,12 @@ def _regions(search: Search) -> tuple[Region, ...]:
 
 def _in_channel(search: Search, region: Region) -> Region:
     only = _only(search)
-    return region if only is None else region_in(region, only, len(search.regions))
+    return region if only is None else region_in(region, only)
 
 
-def region_in(region: Region, channel: Channel, regions: int) -> Region:
-    """Return a region in the observable of a channel; of several regions each keeps the one it states."""
-    own = channel.observables and not (regions > 1 and region.observables)
-    observables = channel.observables if own else region.observables
+def region_in(region: Region, channel: Channel) -> Region:
+    """Return a region in a channel: in the observable that it states itself, or else in the channel's."""
+    observables = region.observables or channel.observables
     return region.model_copy(update={"observables": observables, "peak": channel.peak or region.peak})
 
 

@@ -8,6 +8,8 @@ from scipy import stats
 
 from scanner import definition, engine, excess, spectrum
 from scanner.errors import InputError
+from scanner.fit import fit
+from scanner.limits import window_problem
 from scanner.stats import look_elsewhere
 from scanner.stats.look_elsewhere import Crossings, Excess, ToyScans
 
@@ -80,6 +82,21 @@ def test_the_truth_is_smooth_where_windows_begin_and_end(spectrum_case):
     search, grids, _, counts = spectrum_case
     found = np.log(spectrum.background_truth(search, grids["all"], counts))
     assert np.abs(np.diff(found, 2)).max() < 5e-3
+
+
+def test_windows_find_no_signals_in_the_truth(spectrum_case):
+    """Else every toy would have them, and its largest excess would be larger than that of the data."""
+    search, grids, truth, _ = spectrum_case
+    rng, grid = np.random.default_rng(5), grids["all"]
+    found = []
+    for _ in range(10):
+        expectation = spectrum.background_truth(search, grid, rng.poisson(truth))
+        asimov, _ = window_problem(
+            search, grid, grid.counts(expectation), slice(0, len(grid)), configuration=0
+        )
+        fits = fit(asimov)
+        found.append(fits.yields / fits.errors)
+    assert np.std(found) < 0.05
 
 
 def test_an_empty_spectrum_expects_nothing(spectrum_case):
@@ -258,6 +275,27 @@ def test_vetoed_masses_are_not_looked_at(spectrum_case):
     assert (np.isnan(line.scan(counts).z) == away).all()
     seen = excess.observe(search, [line])
     assert (seen.stretches, seen.windows) == (2, int((~away).sum()))
+
+
+def test_bins_that_a_veto_leaves_out_are_left_out_of_toys_too(spectrum_case):
+    """A peak of 3000 events hides behind a veto: neither the data, nor the truth, nor a toy shows it."""
+    *_, counts = spectrum_case
+    veto = "vetoes: [{title: peak, around: 1.5 GeV, width: 5 resolution, in_windows: true, source: user}]\n"
+    search, grids = case(FALLING + veto)
+    masses = 0.5 * (grids["all"].edges[1:] + grids["all"].edges[:-1])
+    peak = np.where(np.abs(masses - 1.5) < 0.03, 300, 0)
+    (hidden,) = lines_of(search, grids, counts + peak)
+    (clean,) = lines_of(search, grids, counts)
+    seen, known = hidden.scan(hidden.spectrum.counts), clean.scan(clean.spectrum.counts)
+    assert (seen.failed, known.failed) == (0, 0)
+    np.testing.assert_array_equal(seen.z, known.z)
+    outside = np.abs(masses - 1.5) > 0.06
+    np.testing.assert_allclose(
+        hidden.spectrum.expectation[outside], clean.spectrum.expectation[outside], rtol=1e-9
+    )
+    toy = excess.scan_toys([hidden], 0, 5)
+    assert (toy.failed == 0).all()
+    assert (toy.maximum < 6.0).all()
 
 
 def test_events_counted_window_by_window_are_refused(spectrum_case):

@@ -15,10 +15,11 @@ from scanner import engine
 from scanner.definition import Search
 from scanner.errors import InputError
 from scanner.fit import USABLE
+from scanner.joint import block_model
 from scanner.kernels import hypotheses
 from scanner.kernels.window import EMPTY
 from scanner.likelihood import BinnedProblem
-from scanner.limits import block_model, window_problem
+from scanner.limits import window_problem
 from scanner.seeds import key_of
 from scanner.stats.asymptotic import fit_hypotheses
 from scanner.stats.sampling import poisson_toys
@@ -194,7 +195,8 @@ def _windows(
 ) -> tuple[BinnedProblem, NDArray[np.bool_], dict[str, Floats]]:
     """Return the likelihoods of all windows, their bins (W, B) that are fitted, and non-linear parameters."""
     windows, events = slice(0, len(grid)), grid.counts(counts)
-    live = block_model(search, grid, events, windows, configuration).model.live
+    parameters = dict(search.configurations[configuration].parameters)
+    live = block_model(search, grid, events, windows, parameters).model.live
     problem, nonlinear = window_problem(search, grid, events, windows, configuration=configuration)
     return problem, live, nonlinear
 

@@ -23,6 +23,23 @@ def limit(
     ] = None,
     method: Annotated[str, typer.Option(help="cls, asymptotic, fc or bayesian.")] = "cls",
     cl: Annotated[float, typer.Option(help="Confidence level.")] = 0.9,
+    background_shape: Annotated[
+        str, typer.Option(help="Distribution of an uncertain background: gamma, lognormal or normal.")
+    ] = "gamma",
+    efficiency_error: Annotated[
+        float, typer.Option(help="Relative uncertainty of the signal's efficiency.")
+    ] = 0.0,
+    efficiency_shape: Annotated[
+        str, typer.Option(help="Its distribution: lognormal or normal.")
+    ] = "lognormal",
+    criterion: Annotated[str, typer.Option(help="cls, or clsb for CLs+b.")] = "cls",
+    prior: Annotated[
+        str, typer.Option(help="Bayesian prior: 'flat in yield', 'flat in coupling' or '1/sqrt(yield)'.")
+    ] = "flat in yield",
+    power: Annotated[float, typer.Option(help="Power of the coupling that the yield follows.")] = 2.0,
+    interval: Annotated[
+        str, typer.Option(help="Bayesian interval: limit (from 0 to the limit) or shortest.")
+    ] = "limit",
     json: Json = False,
 ) -> None:
     """Set a limit on the signal events of one counting experiment."""
@@ -36,6 +53,13 @@ def limit(
         tau=tau,
         method=method,
         confidence_level=cl,
+        background_shape=background_shape,
+        efficiency_error=efficiency_error,
+        efficiency_shape=efficiency_shape,
+        criterion=criterion,
+        prior=prior,
+        power=power,
+        interval=interval,
     )
     if json:
         print_json({"method": method, "confidence_level": cl, **asdict(result)})
@@ -44,3 +68,5 @@ def limit(
     quantiles = "  ".join(f"{value:.4f}" for value in result.expected)
     typer.echo(f"expected (2.5%, 16%, 50%, 84%, 97.5%): {quantiles}")
     typer.echo(f"interval: [{result.low:.4f}, {result.high:.4f}]")
+    if result.treatment:
+        typer.echo(f"uncertainties: {result.treatment}")

@@ -1,129 +1,100 @@
-"""Acceptance of a signal by the ordering of Feldman and Cousins (physics/9711021)."""
+"""Acceptance of a signal over a known background by the ordering of Feldman and Cousins (physics/9711021).
+
+The likelihood ratio R_k = P(k|s)/P(k|max(0, k−b)) rises in k up to s + b and falls beyond it. So the
+counts of a larger ratio than that of n lie side by side, and their other end is found by bisection.
+"""
 
 import math
 
-import numpy as np
-
 from scanner.kernels import jit
-from scanner.kernels.algebra import Floats
-from scanner.kernels.counting import log_probability
 
 STEP = 0.01
 """Signal step of the search for the ends of an interval, which bisection then refines."""
-GOLDEN = 0.5 * (math.sqrt(5.0) - 1.0)
+NEGLIGIBLE = 1e-18
 
 
 @jit
-def count_probabilities(signal: float, background: Floats, out: Floats) -> None:
-    """Set `out` (M,) to P(0 … M−1 | s): the background distribution (M,) plus Poisson signal."""
-    out[:] = 0.0
-    term = math.exp(-signal)
-    for i in range(out.size):
-        for j in range(out.size - i):
-            out[i + j] += term * background[j]
-        term *= signal / (i + 1)
+def log_ratio(k: float, signal: float, mean: float) -> float:
+    """Return ln R_k."""
+    best = max(k, mean)
+    if k == 0.0:
+        return best - signal - mean
+    return k * math.log((signal + mean) / best) - signal - mean + best
 
 
 @jit
-def poisson_probabilities(mean: float, out: Floats) -> None:
-    """Set `out` (M,) to the Poisson probabilities of 0 … M−1."""
-    if mean == 0.0:
-        out[:] = 0.0
-        out[0] = 1.0
-        return
-    start = min(int(mean), out.size - 1)
-    out[start] = math.exp(start * math.log(mean) - mean - math.lgamma(start + 1.0))
-    for k in range(start, 0, -1):
-        out[k - 1] = out[k] * k / mean
-    for k in range(start + 1, out.size):
-        out[k] = out[k - 1] * mean / k
+def _other_end(n: int, signal: float, mean: float) -> int:
+    """Return the last count on the other side of s + b whose ratio is larger than that of n."""
+    own, total = log_ratio(n, signal, mean), signal + mean
+    if n > total:
+        outside, inside = -1, int(total) if total == int(total) else int(total) + 1
+        inside = min(inside, n - 1)
+    else:
+        inside, outside = max(int(total), n + 1), 2 * int(total) + 4
+        while log_ratio(outside, signal, mean) > own:
+            outside *= 2
+    while abs(outside - inside) > 1:
+        middle = (outside + inside) // 2
+        if log_ratio(middle, signal, mean) > own:
+            inside = middle
+        else:
+            outside = middle
+    return inside
 
 
 @jit
-def _one_probability(n: int, signal: float, background: Floats) -> float:
-    total = 0.0
-    term = math.exp(-signal)
-    for i in range(n + 1):
-        total += term * background[n - i]
-        term *= signal / (i + 1)
+def poisson_sum(first: int, last: int, mean: float) -> float:
+    """Return P(first ≤ k ≤ last) of a Poisson distribution."""
+    if last < first:
+        return 0.0
+    start = min(max(int(mean), first), last)
+    top = math.exp(start * math.log(mean) - mean - math.lgamma(start + 1.0))
+    total = term = top
+    for k in range(start, first, -1):
+        term *= k / mean
+        total += term
+        if term < NEGLIGIBLE * total:
+            break
+    term = top
+    for k in range(start + 1, last + 1):
+        term *= mean / k
+        total += term
+        if term < NEGLIGIBLE * total:
+            break
     return total
 
 
 @jit
-def best_probabilities(mean: float, spread: float, background: Floats, best: Floats) -> None:
-    """Set `best` (M,) to max over s ≥ 0 of P(n | s), and `background` (M,) to P(n | 0).
-
-    For a known background the best signal is max(0, n−b); for an uncertain one P has one maximum in s,
-    found by golden section.
-    """
-    for n in range(best.size):
-        background[n] = math.exp(log_probability(n, mean, spread))
-        if spread == 0.0:
-            top = max(float(n), mean)
-            best[n] = math.exp(n * math.log(top) - top - math.lgamma(n + 1.0)) if top > 0.0 else 1.0
-        else:
-            best[n] = _golden_maximum(n, background)
-
-
-@jit
-def _golden_maximum(n: int, background: Floats) -> float:
-    low, high = 0.0, n + 1.0
-    while high - low > 1e-6 * (1.0 + n):
-        width = GOLDEN * (high - low)
-        right = _one_probability(n, low + width, background)
-        if right > _one_probability(n, high - width, background):
-            low = high - width
-        else:
-            high = low + width
-    middle = _one_probability(n, 0.5 * (low + high), background)
-    return float(max(middle, background[n]))
-
-
-@jit
-def accepts(
-    n: int,
-    signal: float,
-    mean: float,
-    spread: float,
-    background: Floats,
-    best: Floats,
-    cl: float,
-    out: Floats,
-) -> bool:
+def accepts(n: int, signal: float, mean: float, cl: float) -> bool:
     """Return whether n is in the acceptance region of `signal`.
 
-    It is, where the counts of larger likelihood ratio P(k|s)/P(k|s_best) together have a probability
-    below the confidence level `cl`.
+    It is, where the counts of larger likelihood ratio together have a probability below the confidence
+    level `cl`.
     """
-    if spread == 0.0:
-        poisson_probabilities(signal + mean, out)
-    else:
-        count_probabilities(signal, background, out)
-    own = out[n] / best[n]
-    ahead = 0.0
-    for k in range(out.size):
-        if k != n and out[k] > own * best[k]:
-            ahead += out[k]
-    return ahead < cl
+    total = signal + mean
+    if total == 0.0:
+        return n == 0
+    if n == total:
+        return True
+    other = _other_end(n, signal, mean)
+    if n > total:
+        return poisson_sum(other, n - 1, total) < cl
+    return poisson_sum(n + 1, other, total) < cl
 
 
 @jit
-def interval_end(
-    n: int, start: float, stop: float, mean: float, spread: float, size: int, cl: float
-) -> float:
+def interval_end(n: int, start: float, stop: float, mean: float, cl: float) -> float:
     """Return the first accepted signal on the way from `start` to `stop`, or `stop` if there is none."""
-    background, best, out = np.empty(size), np.empty(size), np.empty(size)
-    best_probabilities(mean, spread, background, best)
-    if accepts(n, start, mean, spread, background, best, cl, out):
+    if accepts(n, start, mean, cl):
         return start
     steps = math.ceil(abs(stop - start) / STEP)
     step = (stop - start) / max(steps, 1)
     for i in range(1, steps + 1):
-        if accepts(n, start + i * step, mean, spread, background, best, cl, out):
+        if accepts(n, start + i * step, mean, cl):
             outside, inside = start + (i - 1) * step, start + i * step
             for _ in range(40):
                 middle = 0.5 * (outside + inside)
-                if accepts(n, middle, mean, spread, background, best, cl, out):
+                if accepts(n, middle, mean, cl):
                     inside = middle
                 else:
                     outside = middle
@@ -132,9 +103,7 @@ def interval_end(
 
 
 @jit
-def envelope(
-    n: int, high: float, mean: float, size: int, cl: float, reach: float, step: float, window: float
-) -> float:
+def envelope(n: int, high: float, mean: float, cl: float, reach: float, step: float, window: float) -> float:
     """Return the largest upper end at the known backgrounds mean … mean + reach, at least `high`.
 
     Between jumps an upper end falls as the background rises, and no jump is wider than `window`; so
@@ -142,13 +111,13 @@ def envelope(
     """
     best = 0.0
     for i in range(1, int(reach / step) + 1):
-        end = interval_end(n, high + window, high, mean + i * step, 0.0, size, cl)
+        end = interval_end(n, high + window, high, mean + i * step, cl)
         if end > high:
             high, best = end, i * step
     low = max(best - step, 0.0)
     for _ in range(20):
         middle = 0.5 * (low + best)
-        end = interval_end(n, high + window, high, mean + middle, 0.0, size, cl)
+        end = interval_end(n, high + window, high, mean + middle, cl)
         if end > high:
             high, best = end, middle
         else:

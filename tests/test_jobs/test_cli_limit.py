@@ -62,6 +62,16 @@ def test_text_says_what_json_says(darkscan):
     assert "at 99.999% CL" in darkscan("limit", "--observed", 3, *KNOWN, "--cl", "0.99999").out
 
 
+def test_uncertainties_and_what_was_done_with_them(darkscan):
+    """No event, s = 4.76 with a log-normal error of 20% over b = 1.47: .67229 of the strength at 95%."""
+    options = ["--observed", 0, "--background", 1.47, "--efficiency-error", 0.2, "--cl", 0.95]
+    options += ["--method", "bayesian"]
+    answer = darkscan("limit", *options, "--json").json
+    assert answer["limit"] / 4.76 == pytest.approx(0.67229, abs=6e-6)
+    assert answer["treatment"] == "efficiency marginalised"
+    assert darkscan("limit", *options).out.splitlines()[3] == "uncertainties: efficiency marginalised"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -82,6 +92,10 @@ def test_text_says_what_json_says(darkscan):
         (["--observed", 3, *KNOWN, "--method", "guess"], "unknown method 'guess': take one of cls,"),
         (["--observed", 3, *KNOWN, "--cl", 90], "confidence level 90.0: give one between 0.5 and 1"),
         (["--observed", 3, *KNOWN, "--cl", "nan"], "confidence level nan"),
+        (
+            ["--observed", 3, *KNOWN, "--efficiency-error", 0.3, "--efficiency-shape", "normal"],
+            "a normal efficiency of relative error 0.3 reaches 0",
+        ),
         (["--observed", 10**18, "--background", "1e6"], "1e+18 events are too many for the method cls"),
         (["--observed", 0, "--background", "1e300"], "1e+300 events are too many"),
         (

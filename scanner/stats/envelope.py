@@ -9,6 +9,7 @@ An envelope of parabolas need not rise steadily: limits are the largest yield th
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from scipy.special import log_ndtr, ndtr
@@ -108,7 +109,7 @@ def with_fitted_envelope(problem: BinnedProblem, limits: Limits) -> Limits:
     return replace(
         limits,
         signal_yield=np.where(sound, data.best, limits.signal_yield),
-        signal_yield_error=np.where(sound, _error(data), limits.signal_yield_error),
+        signal_yield_error=np.where(sound, half_width(data), limits.signal_yield_error),
     )
 
 
@@ -121,12 +122,12 @@ def envelope_limits(problem: BinnedProblem, settings: Settings) -> dict[str, Flo
     asimov = Envelope.of(asimov_problem(problem))
     q0 = np.where(data.best > 0.0, data.at(np.zeros(problem.windows)) - data.minimum, 0.0)
     z = np.sqrt(np.maximum(q0, 0.0))
-    observed, expected = _limits(data, asimov, settings)
+    observed, expected = crossing_limits(data, asimov, settings)
     return {
         "yield_limit": observed,
         "expected": expected,
         "signal_yield": data.best,
-        "signal_yield_error": _error(data),
+        "signal_yield_error": half_width(data),
         "p_local": ndtr(-z),
         "z_local": z,
     }
@@ -157,7 +158,30 @@ def log_cls(q: Floats, q_asimov: Floats, criterion: str = "cls") -> Floats:
     return value
 
 
-def _limits(data: Envelope, asimov: Envelope, settings: Settings) -> tuple[Floats, Floats]:
+class Deviance(Protocol):
+    """Twice the NLL of W windows as a function of the yield, whatever it is profiled over."""
+
+    @property
+    def best(self) -> Floats:
+        """(W,) yield at the minimum."""
+
+    @property
+    def minimum(self) -> Floats:
+        """(W,) value there."""
+
+    @property
+    def error(self) -> Floats:
+        """(W,) scale on which it rises."""
+
+    def at(self, yields: Floats) -> Floats:
+        """Return the values at yields (W,)."""
+
+    def q_tilde(self, yields: Floats) -> Floats:
+        """Return q̃ of yields (W,)."""
+
+
+def crossing_limits(data: Deviance, asimov: Deviance, settings: Settings) -> tuple[Floats, Floats]:
+    """Return the observed limit (W,) and the expected ones (W, 5): the last crossings of CLs and √q_A."""
     log_alpha = np.log1p(-settings.confidence_level)
 
     def excess(s: Floats) -> Floats:
@@ -173,7 +197,7 @@ def _limits(data: Envelope, asimov: Envelope, settings: Settings) -> tuple[Float
     return observed, np.stack(bands, axis=1)
 
 
-def _error(data: Envelope) -> Floats:
+def half_width(data: Deviance) -> Floats:
     """Return half the width of the region where Λ is within 1 of its minimum; its upper half at an edge."""
 
     def above(distance: Floats) -> Floats:

@@ -178,6 +178,11 @@ def _source(search: Search, store: str, options: Options) -> tuple[str, float | 
                 f"store {store} has no luminosity, so there is nothing to scale: leave --luminosity"
             )
         return f"store {opened.digest}", options.luminosity or opened.luminosity, opened.luminosity
+    backgrounds = [p for p in search.simulation if p.role == "background"]
+    if not backgrounds:
+        raise InputError(
+            f"search {search.name!r} names no background processes to generate: give --store with events"
+        )
     target = options.luminosity or search.luminosity
     if target is None:
         raise InputError(f"search {search.name!r} states no luminosity: give --luminosity, such as 178/fb")
@@ -185,13 +190,8 @@ def _source(search: Search, store: str, options: Options) -> tuple[str, float | 
         simulation.expected_events(
             p.process, sqrt_s=search.sqrt_s, luminosity=1.0, parameters=dict(p.parameters)
         )
-        for p in search.simulation
-        if p.role == "background"
+        for p in backgrounds
     )
-    if not rate > 0.0:
-        raise InputError(
-            f"search {search.name!r} names no background processes under 'simulation': give --store"
-        )
     return "generator", target, min(target, options.events / rate)
 
 

@@ -12,8 +12,10 @@ from scanner.constants import QUANTILES
 from scanner.definition import Search
 from scanner.limits import VETOED, Results
 from scanner.models import MODELS
+from scanner.quality import COMPARED, OUTLIER_MEANINGS, outliers
 from scanner.schema.statistics import Published
 from scanner.stats import METHOD_MEANINGS, STATUS_MEANINGS
+from scanner.stats.recovery import ATTEMPT_MEANINGS, RUNG_MEANINGS
 from scanner.windows import WindowGrid
 
 SCHEMA_VERSION = 1
@@ -49,15 +51,26 @@ VARIABLES: dict[str, tuple[str, str]] = {
     "background_curvature": ("1", "ARGUS curvature of the background"),
     "background_power": ("1", "power with which the background rises from its threshold"),
     "fit_quality": ("1", "p-value of the saturated-model goodness of fit"),
+    "fit_quality_toys": ("1", "toys of the goodness of fit, none where it is asymptotic"),
     "status": ("1", "status of the fit"),
     "method": ("1", "statistical method of the limit"),
+    "fit_attempts": ("1", "minimisers that were tried"),
+    "fit_rung": ("1", "minimiser that gave the fit"),
+    "outliers": ("1", "what differs from neighbouring windows"),
 }
 """Unit and long name of every variable; the coupling's come from the model."""
 
 LAST_DIMENSION = {"yield_limit_expected": "quantile", "background_coefficients": "coefficient"}
 LAST_DIMENSION |= {"peak_yield": "peak"}
 LAST_DIMENSION |= {"cross_section_limit_expected": "quantile", "coupling_limit_expected": "quantile"}
-FLAGS = {"status": STATUS_MEANINGS | {VETOED: "vetoed"}, "method": METHOD_MEANINGS}
+FLAGS = {
+    "status": STATUS_MEANINGS | {VETOED: "vetoed"},
+    "method": METHOD_MEANINGS,
+    "fit_rung": RUNG_MEANINGS,
+}
+"""Variables of which each value has a meaning."""
+MASKS = {"fit_attempts": ATTEMPT_MEANINGS, "outliers": OUTLIER_MEANINGS}
+"""Variables of which each bit has one."""
 
 
 def assemble(
@@ -116,7 +129,13 @@ def _configuration(
         coordinates["peak"] = xr.Variable("peak", np.array(free_peaks(search)))
     if len(search.channels) > 1:
         coordinates["channel"] = xr.Variable("channel", np.array(list(search.channels)))
+    flags = [outliers(_columns(regions[name]), grid.mass, grid.resolution) for name, grid in grids.items()]
+    variables["outliers"] = xr.Variable(axis, np.concatenate(flags), variable_attributes(search, "outliers"))
     return xr.Dataset(variables, coordinates)
+
+
+def _columns(parts: Sequence[Results]) -> Results:
+    return {name: np.concatenate([part[name] for part in parts]) for name in COMPARED}
 
 
 def free_peaks(search: Search) -> tuple[str, ...]:
@@ -153,9 +172,10 @@ def variable_attributes(search: Search, name: str) -> dict[str, Any]:
             "long_name": f"{long_name} {model.coupling}",
             "symbol": model.coupling,
         }
-    if name in FLAGS:
-        attributes["flag_values"] = list(FLAGS[name])
-        attributes["flag_meanings"] = " ".join(FLAGS[name].values())
+    for kind, table in (("flag_values", FLAGS), ("flag_masks", MASKS)):
+        if name in table:
+            attributes[kind] = list(table[name])
+            attributes["flag_meanings"] = " ".join(table[name].values())
     return attributes
 
 

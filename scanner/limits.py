@@ -14,8 +14,10 @@ from scanner.models import MODELS
 from scanner.seeds import window_keys
 from scanner.stats import METHODS, Limits, Settings
 from scanner.stats.envelope import with_envelope
+from scanner.stats.goodness import goodness_of_fit
 from scanner.stats.limits import NO_LIMIT
 from scanner.stats.order import CHOICES
+from scanner.stats.recovery import recover, rungs
 from scanner.stats.unbinned import unbinned_limits
 from scanner.systematics import fixed_samples, window_nuisances
 from scanner.unbinned_model import unbinned_problem
@@ -24,6 +26,7 @@ from scanner.windows import WindowGrid
 Floats = NDArray[np.float64]
 Results = dict[str, NDArray[np.generic]]
 
+RECORDS = ("fit_attempts", "fit_rung", "fit_quality_toys")
 VETOED = 250
 """Status of a window whose mass the search leaves out."""
 
@@ -78,6 +81,7 @@ def scan_block(
     mass = grid.mass[block]
     if candidates is None:
         limits = block_limits(search, problem, mass, method)
+        quality, quality_toys = goodness_of_fit(problem, limits.fit_quality)
     else:
         nonlinear = expected.nonlinear[0]
         unbinned = unbinned_problem(
@@ -85,6 +89,7 @@ def scan_block(
         )
         free = replace(problem, nuisances=None)  # systematics do not enter unbinned likelihoods
         limits = unbinned_limits(unbinned, free, Settings(search.confidence_level), method)
+        quality, quality_toys = limits.fit_quality, np.zeros(len(mass), dtype=np.int64)
     efficiency = total_rate(expected.parts)
     results: Results = {
         "n_observed": problem.counts.sum(axis=1).astype(np.int64),
@@ -102,9 +107,12 @@ def scan_block(
         "efficiency": efficiency,
         "resolution": grid.resolution[block],
         "background_coefficients": limits.background_coefficients,
-        "fit_quality": limits.fit_quality,
+        "fit_quality": quality,
+        "fit_quality_toys": quality_toys,
         "status": limits.status,
         "method": limits.method,
+        "fit_attempts": limits.attempts,
+        "fit_rung": rungs(limits),
     }
     results |= _backgrounds(expected, problem.terms)
     if expected.model.peaks.shape[1]:
@@ -141,6 +149,7 @@ def block_limits(search: Search, problem: BinnedProblem, mass: Floats, method: s
     """Set the limits of windows at masses (W,) by a method, including the choice of a profiled order."""
     settings = method_settings(search)
     limits = METHODS[method](problem, settings)
+    limits = recover(problem, limits, lambda part: METHODS[method](part, settings))
     if search.background.choose != "discrete_profile":
         return limits
     return with_envelope(replace(problem, terms=engine.highest_terms(search, mass)), settings, limits)
@@ -243,7 +252,7 @@ def leave_out(results: Results, vetoed: NDArray[np.bool_]) -> Results:
         "method",
         "background_order",
     }
-    kept |= {"toys", "toys_failed"}
+    kept |= {"toys", "toys_failed", *RECORDS}
     masked = {name: values if name in kept else _blank(values, vetoed) for name, values in results.items()}
     masked["status"] = np.where(vetoed, np.uint8(VETOED), results["status"])
     masked["method"] = np.where(vetoed, np.uint8(NO_LIMIT), results["method"])

@@ -138,8 +138,19 @@ class Limits:
         return plane_significance(_excess_map(self._cube), _excess_map(toys))
 
     def flags(self, name: str) -> dict[int, str]:
-        """Return what each value of a flag variable, `status` or `method`, means."""
+        """Return what each value of a flag variable means, or each bit of one whose bits add up.
+
+        `status`, `method` and `fit_rung` have values, `fit_attempts` and `outliers` bits.
+        """
         return _flags(self._cube[name])
+
+    def meanings(self, name: str) -> dict[int, str]:
+        """Return what every value of a flag variable says; bits are joined by +, without any it is `none`."""
+        flags = self.flags(name)
+        if "flag_masks" not in self._cube[name].attrs:
+            return flags
+        values = range(2 * max(flags))
+        return {v: "+".join(word for bit, word in flags.items() if v & bit) or "none" for v in values}
 
     def project(self, luminosities: Sequence[float], scenario: str = "statistical") -> xr.Dataset:
         """Project to other luminosities [fb⁻¹]; see `scanner.projection.project`."""
@@ -155,8 +166,8 @@ class Limits:
 
 
 def _flags(variable: xr.DataArray) -> dict[int, str]:
-    values, meanings = variable.attrs["flag_values"], variable.attrs["flag_meanings"].split()
-    return dict(zip(map(int, values), meanings, strict=True))
+    values = variable.attrs["flag_values" if "flag_values" in variable.attrs else "flag_masks"]
+    return dict(zip(map(int, values), variable.attrs["flag_meanings"].split(), strict=True))
 
 
 def _where_status(cube: xr.Dataset, words: Sequence[str]) -> xr.DataArray:

@@ -51,7 +51,7 @@ def query(
         raise InputError(
             f"{unknown[0]!r} is no variable of this cube: it has {', '.join(map(str, found.data_vars))}"
         )
-    meanings = {name: found.limits.flags(name) for name in names if "flag_values" in found[name].attrs}
+    meanings = {name: found.limits.meanings(name) for name in names if "flag_meanings" in found[name].attrs}
     if json:
         print_json(answer(selected, names, meanings))
         return
@@ -63,7 +63,8 @@ def query(
     print_table(title, ["variable", "value", "unit"], rows)
 
 
-ASIDE = ("cutflow", "background_order", "background_coefficients", "background_slope", "channel_efficiency")
+ASIDE = {"cutflow", "background_order", "background_coefficients", "background_slope", "channel_efficiency"}
+ASIDE |= {"fit_attempts", "fit_rung", "fit_quality_toys", "outliers"}
 """Variables that are printed only when they are asked for."""
 
 

@@ -116,6 +116,8 @@ def describe(cube: Any) -> dict[str, Any]:
         values = cube[name].to_numpy()
         found = {word: int((values == code).sum()) for code, word in cube.limits.flags(name).items()}
         report[name] = {word: count for word, count in found.items() if count}
+    if "outliers" in cube and bool(cube["outliers"].any()):
+        report["outliers"] = int((cube["outliers"] > 0).sum())
     found_any = bool(cube["z_local"].notnull().any())
     report["largest_excess"] = asdict(cube.limits.largest_excess()) if found_any else None
     if "p_global" in cube.attrs:

@@ -15,12 +15,12 @@ from scanner.kernels.profile import (
     set_tangent_of_free_fit,
 )
 from scanner.kernels.special import normal_tail
-from scanner.kernels.window import BOUNDARY, IMPOSSIBLE, fit_window, usable
+from scanner.kernels.window import BOUNDARY, IMPOSSIBLE, attempt_window, fit_window, usable
 from scanner.kernels.workspace import EXPECTED, TANGENT, THETA, allocate, load
 
-YIELD, ERROR, NLL, LOCAL_P, LOCAL_Z, EFFECTIVE_BACKGROUND, UNDER, BINS = range(8)
+YIELD, ERROR, NLL, LOCAL_P, LOCAL_Z, EFFECTIVE_BACKGROUND, UNDER, BINS, ATTEMPTS = range(9)
 """Columns of the result rows."""
-COLUMNS = 8
+COLUMNS = 9
 ITERATIONS = 60
 CLOSE = 1e-6
 
@@ -48,8 +48,11 @@ def fit_hypotheses(
         size = terms[w]
         templates, bins, possible = load(scratch, rows, counts[w], signal[w], background[w], size)
         status[w] = IMPOSSIBLE
+        result[w, ATTEMPTS] = 0.0
         if possible:
-            status[w], _ = fit_window(templates, bins, coefficients, matrix, size, math.nan)
+            status[w], _, result[w, ATTEMPTS] = attempt_window(
+                templates, bins, coefficients, matrix, size, math.nan
+            )
         if not usable(status[w]):
             continue
         theta[w, :size] = coefficients[THETA, :size]

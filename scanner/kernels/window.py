@@ -17,6 +17,10 @@ NOT_CONVERGED = 4
 SINGULAR = 5
 IMPOSSIBLE = 6
 
+NEWTON = 1
+INTERIOR = 2
+"""Bits of the minimisers that were tried."""
+
 ZERO = 1e-7
 """Expectation below which an empty bin sits on the positivity boundary."""
 
@@ -32,14 +36,23 @@ def fit_window(
     status : one of the codes above
     edm : upper bound of the distance from the minimal NLL
     """
+    status, edm, _ = attempt_window(templates, bins, coefficients, matrix, terms, fixed)
+    return status, edm
+
+
+@jit
+def attempt_window(
+    templates: Floats, bins: Floats, coefficients: Floats, matrix: Floats, terms: int, fixed: float
+) -> tuple[int, float, int]:
+    """Fit like `fit_window`, and return also the bits of the minimisers that were tried."""
     if count(bins) == 0.0:
-        return EMPTY, math.inf
+        return EMPTY, math.inf, 0
     free = terms + 1 if math.isnan(fixed) else terms
     if not start_least_squares(templates, bins, coefficients, matrix, free):
-        return SINGULAR, math.inf
+        return SINGULAR, math.inf, NEWTON
     if free == terms:
         coefficients[THETA, terms] = fixed
-    return descend(templates, bins, coefficients, matrix, free)
+    return attempt_descent(templates, bins, coefficients, matrix, free)
 
 
 @jit
@@ -47,16 +60,25 @@ def descend(
     templates: Floats, bins: Floats, coefficients: Floats, matrix: Floats, free: int
 ) -> tuple[int, float]:
     """Fit the first `free` coefficients from the present θ, which also holds the fixed ones."""
+    status, edm, _ = attempt_descent(templates, bins, coefficients, matrix, free)
+    return status, edm
+
+
+@jit
+def attempt_descent(
+    templates: Floats, bins: Floats, coefficients: Floats, matrix: Floats, free: int
+) -> tuple[int, float, int]:
+    """Fit like `descend`, and return also the bits of the minimisers that were tried."""
     if free == 0:
         positive = evaluate(templates, bins, coefficients)
-        return (OK, 0.0) if positive else (IMPOSSIBLE, math.inf)
+        return (OK if positive else IMPOSSIBLE), (0.0 if positive else math.inf), 0
     outcome, edm = minimise(templates, bins, coefficients, matrix, free)
     if outcome == CONVERGED:
-        return OK, edm
+        return OK, edm, NEWTON
     converged, edm = minimise_on_boundary(templates, bins, coefficients, matrix, free)
     if not converged:
-        return NOT_CONVERGED, edm
-    return (BOUNDARY if _touches_zero(bins) else OK), edm
+        return NOT_CONVERGED, edm, NEWTON | INTERIOR
+    return (BOUNDARY if _touches_zero(bins) else OK), edm, NEWTON | INTERIOR
 
 
 @jit

@@ -20,6 +20,9 @@ from scanner.likelihood import BinnedProblem, Floats
 from scanner.stats.limits import ASYMPTOTIC, NO_LIMIT, Limits
 from scanner.stats.settings import Settings
 
+ASKED = 8
+"""Bit of iminuit among the attempts at a fit, see `scanner.stats.recovery`."""
+
 
 @dataclass(frozen=True)
 class Hypotheses:
@@ -68,6 +71,7 @@ def asymptotic_limits_above(problem: BinnedProblem, settings: Settings, threshol
         toys=np.zeros(problem.windows, dtype=np.int64),
         toys_failed=np.zeros(problem.windows, dtype=np.int64),
         yield_limit_error=np.full(problem.windows, np.nan),
+        attempts=columns[hypotheses.ATTEMPTS].astype(np.uint8),
     )
 
 
@@ -84,6 +88,8 @@ def fit_hypotheses(problem: BinnedProblem) -> Hypotheses:
     lost = np.flatnonzero(status == window.NOT_CONVERGED)
     if lost.size:
         opinion = fit(problem.select(lost))
+        asked = np.isin(opinion.status, (window.NOT_CONVERGED, window.SECOND_OPINION))
+        rows[lost, hypotheses.ATTEMPTS] += np.where(asked, ASKED, 0)
         rows[lost, hypotheses.YIELD], rows[lost, hypotheses.ERROR] = opinion.yields, opinion.errors
         rows[lost, hypotheses.NLL] = opinion.nll
         status[lost] = opinion.status

@@ -1,6 +1,6 @@
 """Limits on the signal yield of a batch of mass windows, by any method."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,3 +61,11 @@ class Limits:
     """(W,) those of them whose fits failed; p-values count them as at least as extreme as the data."""
     yield_limit_error: Floats
     """(W,) standard error of the observed limit from toys or from sampling, NaN without either."""
+    attempts: NDArray[np.uint8] = field(default_factory=lambda: np.empty(0, np.uint8))
+    """(W,) bits of `scanner.stats.recovery.ATTEMPT_MEANINGS`: how the likelihood fit was tried; 0
+    where the method keeps no record."""
+
+    def __post_init__(self) -> None:
+        """Fill in the attempts of methods that keep no record."""
+        if self.attempts.size == 0:
+            object.__setattr__(self, "attempts", np.zeros(len(self.status), dtype=np.uint8))

@@ -107,10 +107,8 @@ def test_wrong_options_are_named(search, store, options, message):
 def test_what_cannot_be_studied_is_named(search, store):
     with pytest.raises(InputError, match="unknown study 'width': take one of linearity"):
         make_job("width", search, store, FEW)
-    with pytest.raises(InputError, match="states no luminosity"):
+    with pytest.raises(InputError, match="names no background processes to generate: give --store"):
         make_job("linearity", search, "", FEW)
-    with pytest.raises(InputError, match="names no background processes"):
-        make_job("linearity", search, "", Options(luminosity=1.0))
 
 
 def test_the_command_writes_a_cube_that_can_be_drawn(darkscan, definition_file, store, tmp_path):

@@ -24,14 +24,18 @@ MOST_EVENTS = 2_000_000
 """Events that are produced for a truth; at a larger luminosity it is scaled up."""
 
 
+TOYS = {"linearity": 100, "coverage": 100, "bias": 0}
+"""Pseudo-experiments of each kind of study, unless one asks for others."""
+
+
 @dataclass(frozen=True)
 class Options:
     """How a study is done; all but `toys_a_block` may influence a number.
 
     Attributes
     ----------
-    toys : int
-        Pseudo-experiments.
+    toys : int or None
+        Pseudo-experiments; None is 100, and none for the bias, which the Asimov data set gives.
     injected : tuple of float
         Signal strengths: in units of the expected error of each window, or events if `in_events`.
     every : int
@@ -47,7 +51,7 @@ class Options:
         Rounded up to whole groups of `GROUP`.
     """
 
-    toys: int = 100
+    toys: int | None = None
     injected: tuple[float, ...] = (0.0, 1.0, 2.0, 3.0, 5.0)
     in_events: bool = False
     every: int = 1
@@ -134,7 +138,7 @@ def make_job(kind: str, search: Search, store: str, options: Options) -> Job:
     scan.check_method(options.method, search)
     _check_numbers(options)
     there, luminosity, produced = _source(search, store, options)
-    toys = 0 if kind == "bias" else options.toys
+    toys = TOYS[kind] if options.toys is None else options.toys
     facts = {
         "search": search.canonical,
         "source": there,
@@ -155,7 +159,7 @@ def make_job(kind: str, search: Search, store: str, options: Options) -> Job:
 
 def _check_numbers(options: Options) -> None:
     wrong = {
-        f"{options.toys} toys": options.toys < 1,
+        f"{options.toys} toys": options.toys is not None and options.toys < 1,
         f"every {options.every}th mass": options.every < 1,
         f"{options.toys_a_block} toys a block": options.toys_a_block < 1,
         f"{options.events} events": options.events < 1,

@@ -99,6 +99,8 @@ def asimov(found: Study, bench: Bench) -> Variables:
 
 def toys(found: Study, bench: Bench, first: int, last: int) -> Variables:
     """Return the sums over groups of the toys first … last − 1."""
+    if found.opened.job.kind == "bias":
+        return grouped(lambda toy: bias.measure(bench, toy), first, last)
     cases, method = found.cases(bench), found.facts["method"]
     if found.opened.job.kind == "coverage":
         return grouped(lambda toy: coverage.measure(bench, cases, toy, method), first, last)
@@ -126,13 +128,16 @@ def _region(found: Study, number: int, region: str, bench: Bench) -> Variables:
     parts = [found.opened.parts.read(key).arrays for key in keys]  # the Asimov data set first, then toys
     own = [{n.removeprefix(prefix): a for n, a in part.items() if n.startswith(prefix)} for part in parts]
     variables: Variables = {"resolution": bench.grid.resolution} | own[0]
+    sums: Variables = {}
+    if len(own) > 1:
+        sums = total({name: np.concatenate([part[name] for part in own[1:]]) for name in own[1]})
     if found.opened.job.kind == "bias":
         quality = found.quality(number, region)
-        extra = bias.spurious_signal(own[0], bench.grid.mass, bench.grid.resolution, quality)
-        return variables | extra | {"truth_quality": np.tile(quality, (len(bench.grid), 1))}
-    groups = {name: np.concatenate([part[name] for part in own[1:]]) for name in own[1]}
+        thrown = bias.summarise(sums) if sums else {}
+        extra = bias.spurious_signal(own[0] | thrown, bench.grid.mass, bench.grid.resolution, quality)
+        return variables | thrown | extra | {"truth_quality": np.tile(quality, (len(bench.grid), 1))}
     variables["injected_yield"] = found.cases(bench).yields
-    return variables | SUMMARIES[found.opened.job.kind](total(groups))
+    return variables | SUMMARIES[found.opened.job.kind](sums)
 
 
 def _masked(variables: Variables, bench: Bench) -> Variables:

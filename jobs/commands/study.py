@@ -22,7 +22,12 @@ def study(
         str, typer.Option(help="Event store that the background is taken from; generated events by default.")
     ] = "",
     luminosity: Annotated[str, typer.Option(help="Luminosity of the toys, such as 178/fb.")] = "",
-    toys: Annotated[int, typer.Option(help="Pseudo-experiments; bias uses Asimov data alone.", min=1)] = 100,
+    toys: Annotated[
+        int | None,
+        typer.Option(
+            help="Pseudo-experiments; by default 100, and for bias the Asimov data set alone.", min=1
+        ),
+    ] = None,
     injected: Annotated[
         str, typer.Option(help="Signal strengths, in expected errors of the yield.")
     ] = "0,1,2,3,5",
@@ -36,6 +41,9 @@ def study(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Throw an earlier study away.")] = False,
     plot: Annotated[
         Path | None, typer.Option(help="Draw the study as well, to a .png, .pdf or .svg file.")
+    ] = None,
+    systematic: Annotated[
+        Path | None, typer.Option(help="Write the spurious signal of a bias as a systematic, in YAML.")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -67,6 +75,8 @@ def study(
             overwrite=overwrite,
         )
     report = summary(cube) | {"cube": output, "digest": cubes.digest(cube)}
+    if systematic is not None:
+        report["systematic"] = str(write_systematic(cube, systematic))
     if plot is not None:
         report["plot"] = str(draw(cube, plot))
     if json:
@@ -82,6 +92,14 @@ def draw(cube: Any, path: Path) -> Path:
     from scanner import plots
 
     return plots.save(plots.study_plot(cube), path)
+
+
+def write_systematic(cube: Any, path: Path) -> Path:
+    """Write the spurious signal of a study as a piece of a definition."""
+    from scanner.studies.spurious import as_systematic
+
+    path.write_text(as_systematic(cube))
+    return path
 
 
 def numbers(text: str) -> tuple[float, ...]:

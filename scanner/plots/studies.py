@@ -10,6 +10,9 @@ from matplotlib.figure import Figure
 from scanner.errors import InputError
 from scanner.plots import curves, frame, labels, style
 
+HEADROOM = 0.5
+"""Room for a legend, in heights of what is drawn."""
+
 
 @style.styled
 def study_plot(cube: xr.Dataset) -> Figure:
@@ -57,6 +60,7 @@ def _slope(axes: Axes, cube: xr.Dataset, mass: curves.Floats) -> None:
 def _pull_means(axes: Axes, cube: xr.Dataset, mass: curves.Floats) -> None:
     _strengths(axes, cube, mass, "pull_mean", 0.0)
     axes.set_ylabel("Mean pull")
+    _headroom(axes)
     frame.legend(axes, _injected(cube))
 
 
@@ -93,6 +97,12 @@ def _points(
     )
 
 
+def _headroom(axes: Axes) -> None:
+    """Leave room for a legend above what is drawn."""
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + HEADROOM * (high - low))
+
+
 def _injected(cube: xr.Dataset) -> str:
     return labels.plain(str(cube["injected"].attrs.get("long_name", "injected")), 60)
 
@@ -115,6 +125,7 @@ def _coverage(axes: Axes, cube: xr.Dataset, mass: curves.Floats) -> None:
             label=f"{strength:g}",
         )
     axes.set_ylabel("Coverage")
+    _headroom(axes)
     frame.legend(axes, _injected(cube))
 
 
@@ -125,6 +136,7 @@ def _significance(axes: Axes, cube: xr.Dataset, mass: curves.Floats) -> None:
         values = cube["fitted_significance"].isel(truth=number).to_numpy()
         axes.plot(mass, values, color=colour, label=labels.plain(str(name).replace("_", " ")))
     axes.set_ylabel("Spurious signal / error")
+    _headroom(axes)
     frame.legend(axes, "Background truth")
 
 

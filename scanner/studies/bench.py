@@ -105,6 +105,13 @@ class Bench:
         return self._build(self.background(next(iter(self.truths))))[0]
 
     @cached_property
+    def _live(self) -> NDArray[np.bool_]:
+        """Bins that the search does not leave out, (W, B)."""
+        templates = self.templates
+        live: NDArray[np.bool_] = np.any(templates.background != 0.0, axis=1) | (templates.signal != 0.0)
+        return live
+
+    @cached_property
     def _follows_data(self) -> bool:
         extra = self._build(self.background(next(iter(self.truths))))[1]
         return bool(extra) or self.search.background.choose != "fixed"
@@ -120,7 +127,7 @@ class Bench:
         keys = self.keys ^ np.uint64((toy * 0x9E3779B97F4A7C15) % (1 << 64))
         if self._follows_data:
             return replace(self._build(counts)[0], keys=keys)
-        return replace(self.templates, counts=counts, keys=keys)
+        return replace(self.templates, counts=np.where(self._live, counts, 0.0), keys=keys)
 
     def fits(self, counts: Floats) -> Limits:
         """Fit counts (W, B) as a scan does, without setting limits."""

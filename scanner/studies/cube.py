@@ -33,6 +33,8 @@ VARIABLES: dict[str, tuple[str, tuple[str, ...]]] = {
     "fitted_significance": ("spurious signal in units of its error", ("truth",)),
     "spurious_signal": ("largest size of the spurious signal over truths and near masses", ()),
     "spurious_significance": ("largest size of the spurious signal in units of its error", ()),
+    "toy_yield": ("mean signal yield fitted to toys of a background truth", ("truth",)),
+    "toy_yield_error": ("standard error of the mean signal yield fitted to toys", ("truth",)),
     "truth_quality": ("p-value of the truth's description of its source", ("truth",)),
 }
 """Long name of every variable and its dimensions beside the mass; all are pure numbers but the resolution."""
@@ -50,7 +52,8 @@ def describe_variable(kind: str, name: str) -> tuple[str, tuple[str, ...]]:
     """Return long name and further dimensions of a variable of a kind of study."""
     if name in FITTED:
         return (SPURIOUS[name], ("truth",)) if kind == "bias" else (FITTED[name], ("injected",))
-    return VARIABLES[name]
+    long_name, further = VARIABLES[name]
+    return (long_name, ("truth",)) if kind == "bias" and further == ("injected",) else (long_name, further)
 
 
 def assemble(

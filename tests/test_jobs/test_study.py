@@ -76,10 +76,33 @@ def test_a_stopped_study_resumes_to_the_same_bits(serial, search, store, tmp_pat
 
 
 def test_a_bias_has_a_number_for_the_systematic(search, store, tmp_path):
-    cube = run("bias", search, store, tmp_path / "bias.zarr")
+    cube = run("bias", search, store, tmp_path / "bias.zarr", options=Options(every=80))
     assert cube["fitted_yield"].dims == ("m", "truth")
     assert (cube["spurious_signal"] >= 0.0).all()
     assert (cube["spurious_signal"] >= np.abs(cube["fitted_yield"].isel(truth=0)) - 1e-12).all()
+
+
+def test_a_bias_by_toys_goes_on_where_it_stopped(search, store, tmp_path):
+    options = Options(toys=20, every=80)
+    whole = run("bias", search, store, tmp_path / "whole.zarr", options=options)
+    assert (whole["toys"] + whole["toys_failed"] == 20).all()
+    assert whole["toy_yield"].dims == whole["toys"].dims == ("m", "truth")
+    with pytest.raises(Interrupted):
+        run("bias", search, store, tmp_path / "b.zarr", Stopping(2), options=options)
+    resumed = run("bias", search, store, tmp_path / "b.zarr", options=options, resume=True)
+    assert cubes.digest(resumed) == cubes.digest(whole)
+
+
+def test_the_spurious_signal_of_a_study_goes_into_the_next_scan(darkscan, definition_file, store, tmp_path):
+    piece = tmp_path / "piece.yaml"
+    answer = darkscan(
+        "study", "bias", definition_file, "-o", tmp_path / "b.zarr", "--store", store,
+        "--every", 10, "--systematic", piece, "--json",
+    )  # fmt: skip
+    assert answer.code == 0, answer.err
+    assert answer.json["systematic"] == str(piece)
+    definition_file.write_text(definition_file.read_text() + piece.read_text())
+    assert darkscan("searches", "validate", definition_file).code == 0
 
 
 def test_another_seed_throws_other_toys(serial, search, store, tmp_path):

@@ -2,13 +2,16 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from scipy import stats
 
 from scanner import definition, engine
+from scanner.errors import InputError
 from scanner.stats import METHODS
 from scanner.studies import TRUTHS, bias, coverage, linearity
 from scanner.studies.bench import Bench, Source, choose_windows, fit_truths
 from scanner.studies.cases import cases_of, grouped, mean_and_error, total
+from scanner.studies.spurious import as_systematic, spurious_yields
 from scanner.studies.truth import truth
 
 DEFINITION = """
@@ -255,3 +258,51 @@ def test_every_method_can_be_studied():
     for method in ("auto", "asymptotic", "counting"):
         sums = run(made, strengths=(1.0,), toys=2, measure=coverage.measure, method=method)
         assert sums["toys"].sum() + sums["toys_failed"].sum() == 2 * len(made.grid)
+
+
+def test_toys_find_the_bias_of_asimov_data_where_counts_are_high():
+    made = bench(events=3_000_000, order=0)
+    sums = total(grouped(lambda toy: bias.measure(made, toy), 0, 60))
+    found, asimov = bias.summarise(sums), bias.spurious_signals(made)
+    assert np.all(np.abs(found["toy_yield"] - asimov["fitted_yield"]) < 4.5 * found["toy_yield_error"])
+    merged = bias.spurious_signal(asimov | found, made.grid.mass, np.full(len(made.grid), 1e-9), [0.5])
+    assert np.array_equal(merged["spurious_signal"], np.abs(found["toy_yield"][:, 0]))
+
+
+def study_cube(mass, events, **attributes):
+    return xr.Dataset(
+        {"spurious_signal": ("m_x", np.array(events, dtype=float))},
+        {"m_x": np.array(mass, dtype=float), "region": ("m_x", ["all"] * len(mass))},
+        {"study": "bias"} | attributes,
+    )
+
+
+def test_a_study_gives_the_size_of_the_spurious_signal_at_any_mass():
+    cube = study_cube([1.0, 2.0, 3.0], [4.0, np.nan, 8.0], luminosity=100.0)
+    assert spurious_yields(cube, np.array([0.5, 1.0, 2.0, 3.5])).tolist() == [4.0, 4.0, 6.0, 8.0]
+    assert spurious_yields(cube, np.array([1.0]), luminosity=50.0).tolist() == [2.0]
+
+
+@pytest.mark.parametrize(
+    ("cube", "options", "message"),
+    [
+        (study_cube([1.0], [1.0]).assign_attrs(study="coverage"), {}, "which this is not"),
+        (study_cube([1.0], [np.nan]), {}, "none of its fits succeeded"),
+        (study_cube([1.0], [1.0]), {"luminosity": 1.0}, "nothing to scale from"),
+        (
+            study_cube([1.0], [1.0]).expand_dims(configuration=["a"]),
+            {"configuration": "b"},
+            "'b' is none of the study's: a",
+        ),
+    ],
+)
+def test_what_gives_no_spurious_signal_says_why(cube, options, message):
+    with pytest.raises(InputError, match=message):
+        spurious_yields(cube, np.array([1.0]), **options)
+
+
+def test_the_written_systematic_is_one_of_a_definition():
+    text = as_systematic(study_cube([1.0, 2.0, 3.0], [4.0, 0.0, 8.0]))
+    search = definition.parse(DEFINITION.format(order=1, choose="fixed") + text, where="small.yaml")
+    term = search.systematics["spurious_signal"]
+    assert term.events(np.array([1.0, 1.5, 5.0])) == pytest.approx([4.0, 2.0, 8.0], abs=1e-5)

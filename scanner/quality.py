@@ -21,7 +21,7 @@ OUTLIER_MEANINGS: dict[int, str] = {
     LIMIT: "yield_limit_expected",
 }
 """Bits of what differs."""
-COMPARED = (*OUTLIER_MEANINGS.values(), "method")
+COMPARED = (*OUTLIER_MEANINGS.values(), "n_observed", "method")
 """Variables that are looked at."""
 
 NEIGHBOURS = 3
@@ -34,6 +34,9 @@ SPREADS = 8.0
 """Robust standard deviations from which a difference counts."""
 SMALLEST = np.log(1.2)
 """Relative difference below which none counts."""
+POISSON = 3.0
+"""Relative difference in units of 1/√n, with n events in the window, below which none counts: one event more
+may be seen in all that follows from a few."""
 JUMP = 5.0
 """Errors by which the yield must differ from what neighbours say."""
 CLOSE = 1.5
@@ -59,10 +62,13 @@ def outliers(found: Mapping[str, NDArray[Any]], mass: Floats, resolution: Floats
     median = found["yield_limit_expected"][:, found["yield_limit_expected"].shape[1] // 2]
     method = found["method"]
     flags = YIELD * _jumps(found["signal_yield"], found["signal_yield_error"], mass, resolution)
+    least = np.maximum(SMALLEST, POISSON / np.sqrt(np.maximum(found["n_observed"], 1)))
     sizes = ((ERROR, found["signal_yield_error"]), (BACKGROUND, found["n_background"]), (LIMIT, median))
     for bit, values in sizes:
         alike = method if bit == LIMIT else np.zeros_like(method)
-        flags = flags | bit * _differs(np.asarray(values, dtype=np.float64), alike, mass, resolution)
+        difference = _difference(np.asarray(values, dtype=np.float64), alike, mass, resolution)
+        spread = 1.4826 * _running_median(difference)
+        flags = flags | bit * ((difference > least) & (difference > SPREADS * spread))
     return flags.astype(np.uint8)
 
 
@@ -73,8 +79,8 @@ def _neighbours(values: Floats, shift: int) -> Floats:
     return padded[first : first + len(values)]
 
 
-def _differs(values: Floats, alike: NDArray[Any], mass: Floats, resolution: Floats) -> NDArray[np.bool_]:
-    """Tell where the logarithm of positive values is off the mean of the medians of both sides."""
+def _difference(values: Floats, alike: NDArray[Any], mass: Floats, resolution: Floats) -> Floats:
+    """Return how far the logarithm of positive values is off the mean of the medians of both sides."""
     logs = np.log(np.where(values > 0.0, values, np.nan))
     sides = []
     for sign in (-1, 1):
@@ -85,10 +91,8 @@ def _differs(values: Floats, alike: NDArray[Any], mass: Floats, resolution: Floa
             strange = _neighbours(alike.astype(np.float64), sign * step) != alike
             near.append(np.where(far | strange, np.nan, other))
         sides.append(np.median(near, axis=0))
-    difference = np.abs(logs - 0.5 * (sides[0] + sides[1]))
-    spread = 1.4826 * _running_median(difference)
-    found: NDArray[np.bool_] = (difference > SMALLEST) & (difference > SPREADS * spread)
-    return found
+    difference: Floats = np.abs(logs - 0.5 * (sides[0] + sides[1]))
+    return difference
 
 
 def _running_median(values: Floats) -> Floats:

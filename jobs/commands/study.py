@@ -121,7 +121,7 @@ def numbers(text: str) -> tuple[float, ...]:
 ALONG = {
     "linearity": ("pull_mean", "pull_width"),
     "coverage": ("coverage",),
-    "bias": ("fitted_significance",),
+    "bias": ("fitted_significance", "truth_quality"),
 }
 """Variables that are summarised by the median over masses, for each strength or truth."""
 MEDIANS = {"linearity": ("slope", "offset"), "coverage": (), "bias": ()}

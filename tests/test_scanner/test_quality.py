@@ -42,7 +42,9 @@ def flagged(results):
     return outliers(results, GRID.mass, GRID.resolution)
 
 
-@pytest.mark.parametrize(("events", "method"), [(1e6, "asymptotic"), (2e4, "auto"), (500, "auto")])
+@pytest.mark.parametrize(
+    ("events", "method"), [(1e6, "asymptotic"), (2e4, "auto"), (500, "auto"), (40, "auto")]
+)
 def test_sound_scans_have_hardly_any(events, method):
     found = np.concatenate([flagged(scan(events, method, seed=seed)) for seed in range(3)])
     assert found.size > 500
@@ -69,6 +71,7 @@ def broken(change, window=120):
         "signal_yield_error": limits.signal_yield_error,
         "n_background": limits.n_background,
         "yield_limit_expected": limits.expected,
+        "n_observed": changed.counts.sum(axis=1),
         "method": limits.method,
     }
     found = flagged(results)

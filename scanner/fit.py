@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from scanner.constrained import fit_constrained
 from scanner.expectation import Expectation
+from scanner.kernels import nuisance_batch
 from scanner.kernels import window as codes
-from scanner.kernels.nuisance_window import fit_constrained_windows
 from scanner.kernels.window import fit_windows
 from scanner.likelihood import BinnedProblem, Floats
 
@@ -108,15 +109,20 @@ def fit_with_nuisances(problem: BinnedProblem, fixed: Floats) -> Fit:
     fixed : (W,) float
         Signal yields to hold; NaN leaves a window's yield free.
     """
-    windows, terms = problem.background.shape[:2]
-    nuisances = len(problem.nuisances.names) if problem.nuisances else 0
-    theta = np.empty((windows, nuisances + terms + 1))
-    pull_errors = np.empty((windows, nuisances))
-    error, nll, edm = np.empty(windows), np.empty(windows), np.empty(windows)
-    status, attempts = np.empty(windows, dtype=np.uint8), np.empty(windows, dtype=np.uint8)
-    fit_constrained_windows(problem.arrays, fixed, theta, pull_errors, error, nll, edm, status, attempts)
-    pulls, background = theta[:, :nuisances], theta[:, nuisances:-1]
-    return Fit(theta[:, -1], error, background, nll, edm, status, pulls, pull_errors, attempts)
+    found = fit_constrained(problem, fixed)
+    nuisances = found.pull_errors.shape[1]
+    numbers, theta = found.numbers, found.theta
+    return Fit(
+        theta[:, -1],
+        numbers[:, nuisance_batch.ERROR].copy(),
+        theta[:, nuisances:-1],
+        numbers[:, nuisance_batch.NLL].copy(),
+        numbers[:, nuisance_batch.EDM].copy(),
+        found.status,
+        theta[:, :nuisances],
+        found.pull_errors,
+        found.attempts,
+    )
 
 
 def _ask_minuit(problem: BinnedProblem, fixed: Floats, result: Fit) -> Fit:

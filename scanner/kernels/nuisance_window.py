@@ -1,4 +1,4 @@
-"""The fit of one window with nuisances, and of a batch.
+"""The fit of one window with nuisances.
 
 Least squares at the measured nuisances starts Newton's method; where an empty bin or a poor start
 stops that, the interior-point method tries again from a point where every bin is positive.
@@ -6,10 +6,8 @@ stops that, the interior-point method tries again from a point where every bin i
 
 import math
 
-import numpy as np
-
 from scanner.kernels import jit
-from scanner.kernels.algebra import PIVOT_FLOOR, Flags, Floats, accumulate, factorise, solve
+from scanner.kernels.algebra import PIVOT_FLOOR, Floats, accumulate, factorise, solve
 from scanner.kernels.difference import divergence
 from scanner.kernels.newton import CONVERGED
 from scanner.kernels.nuisance_arrays import (
@@ -27,15 +25,12 @@ from scanner.kernels.nuisance_arrays import (
     START,
     TERMS,
     VARIANCE,
-    Given,
     Window,
-    allocate,
-    load,
 )
 from scanner.kernels.nuisance_interior import centre, minimise_inside, set_linear
 from scanner.kernels.nuisance_model import evaluate
 from scanner.kernels.nuisance_newton import minimise_constrained, penalties
-from scanner.kernels.window import BOUNDARY, EMPTY, IMPOSSIBLE, NOT_CONVERGED, OK, SINGULAR, ZERO, usable
+from scanner.kernels.window import BOUNDARY, EMPTY, IMPOSSIBLE, NOT_CONVERGED, OK, SINGULAR, ZERO
 from scanner.kernels.workspace import CHANGE, CURVE, DATA, EXPECTED, GRADIENT, SLOPE, THETA
 
 
@@ -138,62 +133,3 @@ def excess_over_saturated(window: Window) -> float:
     for j in range(window[SIZES][NUISANCES]):
         total += 0.5 * (coefficients[THETA, j] - coefficients[OBSERVED, j]) ** 2
     return total
-
-
-@jit
-def copy_parameters(window: Window, theta: Floats) -> None:
-    """Set `theta` (J+K+1,): nuisances, coefficients with NaN where a term is not used, yield."""
-    nuisances, terms = window[SIZES][NUISANCES], window[SIZES][TERMS]
-    theta[:] = math.nan
-    theta[: nuisances + terms] = window[COEFFICIENTS][THETA, : nuisances + terms]
-    theta[-1] = window[COEFFICIENTS][THETA, nuisances + terms]
-
-
-@jit
-def fit_constrained_windows(
-    given: Given,
-    fixed: Floats,
-    theta: Floats,
-    pull_errors: Floats,
-    error: Floats,
-    nll: Floats,
-    edm: Floats,
-    status: Flags,
-    attempts: Flags,
-) -> None:
-    """Fit every window on its own; `fixed` holds the signal yields to fix, NaN where it is free.
-
-    Shapes: theta (W, J+K+1), pull_errors (W, J), the others (W,).
-    """
-    window = allocate(given)
-    for w in range(theta.shape[0]):
-        possible = load(window, given, w)
-        theta[w] = pull_errors[w] = error[w] = nll[w] = math.nan
-        status[w], edm[w], attempts[w] = IMPOSSIBLE, math.inf, 0
-        if possible:
-            status[w], edm[w], attempts[w] = fit_constrained(window, fixed[w])
-        if usable(status[w]):
-            last = window[SIZES][PARAMETERS] - 1
-            copy_parameters(window, theta[w])
-            error[w] = window[MATRIX][last, last] if math.isnan(fixed[w]) else 0.0
-            set_errors(window[MATRIX], last + 1 if math.isnan(fixed[w]) else last, pull_errors[w])
-            nll[w] = excess_over_saturated(window)
-
-
-@jit
-def set_errors(factor: Floats, size: int, errors: Floats) -> None:
-    """Set the square roots of the first diagonal elements of the inverse, from the Cholesky factor.
-
-    The reciprocals of the pivots stand on the diagonal. Row j of the inverse factor's column is solved
-    downwards; its squares sum to the element.
-    """
-    column = np.empty(size)
-    for j in range(errors.size):
-        total = 0.0
-        for i in range(j, size):
-            value = 1.0 if i == j else 0.0
-            for k in range(j, i):
-                value -= factor[i, k] * column[k]
-            column[i] = value * factor[i, i]
-            total += column[i] * column[i]
-        errors[j] = math.sqrt(total)

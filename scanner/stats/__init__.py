@@ -10,6 +10,7 @@ from scanner.stats.calculators import CALCULATORS, calculate
 from scanner.stats.counting import counting_limits
 from scanner.stats.experiment import CountingData, CountingResult
 from scanner.stats.limits import METHOD_MEANINGS, Limits
+from scanner.stats.minos import minos_limits
 from scanner.stats.neyman import feldman_cousins_limits
 from scanner.stats.posterior import bayesian_limits
 from scanner.stats.settings import Settings
@@ -22,6 +23,7 @@ METHODS: dict[str, Callable[[BinnedProblem, Settings], Limits]] = {
     "toys": toy_limits,
     "bayesian": bayesian_limits,
     "feldman_cousins": feldman_cousins_limits,
+    "minos": minos_limits,
 }
 """Methods of limits by name: each takes a problem and the settings."""
 

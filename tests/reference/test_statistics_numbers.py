@@ -7,9 +7,11 @@ from scipy.special import gammaincc, ndtr, ndtri
 from scipy.stats import gamma
 
 from scanner.likelihood import BinnedProblem
-from scanner.stats import calculate
+from scanner.nuisances import Nuisances
+from scanner.stats import METHODS, Settings, calculate
 from scanner.stats.asymptotic import fit_hypotheses, limit_rows
 from scanner.stats.bayesian import bayesian_limit
+from scanner.stats.constrained_limits import cls_values
 from scanner.stats.feldman_cousins import feldman_cousins_interval
 from scanner.stats.on_off import asymptotic_cls
 from scanner.stats.significance import poisson_interval, z_asimov, z_binomial, z_profile_likelihood
@@ -100,6 +102,56 @@ def test_two_bins_with_measured_backgrounds():
     limits = limits_at_whole_sigmas(BinnedProblem(*two_bin_arrays()), 0.95)
     assert limits[0] == pytest.approx(1.0115719, rel=3e-5)
     assert limits[1:] == pytest.approx([0.55988, 0.75702, 1.06235, 1.50117, 2.05079], rel=3e-5)
+
+
+def test_two_bins_with_measured_backgrounds_by_the_engine_of_nuisances():
+    """The digits quoted carry the tolerance of the minimiser that found them; the closed form does not."""
+    values = cls_values(BinnedProblem(*two_bin_arrays()), np.ones(1))[0]
+    assert values[0] == pytest.approx(0.0525155, rel=3e-5)
+    root = -ndtri(0.5 * values[3])
+    assert root**2 == pytest.approx(two_bin_asimov_q(), rel=1e-7)
+    quoted = [0.00260626, 0.01382005, 0.06445321, 0.23525644, 0.57303621]
+    assert ndtr(SIGMAS - root) / ndtr(SIGMAS) == pytest.approx(quoted, rel=6e-5)
+
+
+def two_bin_asimov_q():
+    """Return q_A at a strength of 1, by the conditional background of an on/off measurement."""
+    counts, signal, background = TWO_BINS["counts"], TWO_BINS["signal"][:2], TWO_BINS["background"]
+    off = (background / TWO_BINS["error"]) ** 2
+    tau = off / background
+
+    def best(s, n, m):
+        excess = n + m - (1.0 + tau) * s
+        return (excess + np.sqrt(excess**2 + 4.0 * (1.0 + tau) * s * m)) / (2.0 * (1.0 + tau))
+
+    def nll(s, n, m):
+        b = best(s, n, m)
+        return np.sum(s + b - n * np.log(s + b) + tau * b - m * np.log(tau * b))
+
+    null = best(0.0 * signal, counts, off)
+    return 2.0 * (nll(signal, null, tau * null) - nll(0.0 * signal, null, tau * null))
+
+
+def test_one_bin_with_a_measured_background_by_the_engine_of_nuisances():
+    auxiliary = (50.0 / 7.0) ** 2
+    one = BinnedProblem(
+        np.array([[55.0, auxiliary]]), np.array([[10.0, 0.0]]), np.array([[[50.0, auxiliary]]])
+    )
+    assert cls_values(one, np.ones(1))[0, 0] == pytest.approx(0.454188929, rel=3e-5)
+
+
+@pytest.mark.parametrize(("n", "low", "high"), [(0, 0.0, 0.5), (1, 0.3017, 2.3577), (5, 3.0841, 7.5811)])
+@pytest.mark.parametrize("background", [0.5, 3.0])
+def test_minos_intervals_of_poisson_counts(n, low, high, background):
+    """With a known background the interval is that of the total, moved down by it."""
+    nowhere = np.empty(0, dtype=int)
+    known = Nuisances(
+        (), np.zeros((1, 0, 2, 2)), np.zeros((1, 0, 2, 1)), nowhere, nowhere, np.full((1, 1, 1), background)
+    )
+    one = BinnedProblem(np.full((1, 1), float(n)), np.ones((1, 1)), np.empty((1, 0, 1)), nuisances=known)
+    found = METHODS["minos"](one, Settings(1.0 - 2.0 * ndtr(-1.0)))
+    assert found.yield_limit[0] + background == pytest.approx(high, abs=6e-5)
+    assert found.yield_lower[0] + background == pytest.approx(low, abs=6e-5)
 
 
 def test_one_bin_with_a_measured_background():

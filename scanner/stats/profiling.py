@@ -1,0 +1,119 @@
+"""Profile likelihoods of the signal yields of many windows at once, and where they cross a value.
+
+Each window is on its own: its fits, its brackets and its convergence depend on nothing else.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scanner.constrained import ConstrainedFit, Mask, fit_constrained
+from scanner.kernels.nuisance_batch import NLL, YIELD_SLOPE
+from scanner.likelihood import BinnedProblem, Floats
+
+EVALUATIONS = 100
+CLOSE_ROOT = 1e-5
+"""Relative distance from a target of √(−2 ln λ) from which a step ends within about its square."""
+EDGE = 1e-9
+"""Relative width of the bracket of a yield beyond which some bin is negative."""
+
+
+@dataclass
+class Profile:
+    """−2 ln λ of the signal yields of W windows; every evaluation starts from the last one that succeeded.
+
+    Parameters
+    ----------
+    problem : BinnedProblem
+    reference : ConstrainedFit
+        The minima that −2 ln λ refers to.
+    """
+
+    problem: BinnedProblem
+    reference: ConstrainedFit
+
+    def __post_init__(self) -> None:
+        """Start from the reference."""
+        self._theta, self._tangent = self.reference.theta.copy(), self.reference.tangent.copy()
+
+    def evaluate(self, yields: Floats, chosen: Mask) -> tuple[Floats, Floats, Mask]:
+        """Fit everything else at `yields` (W,) in the chosen windows.
+
+        Returns
+        -------
+        q : (W,) float
+            −2 ln λ, not negative.
+        slope : (W,) float
+            Its derivative by the yield.
+        found : (W,) bool
+            Where there is a fit among the chosen ones.
+        """
+        distance = yields - self._theta[:, -1]
+        start = self._theta + distance[:, None] * self._tangent
+        result = fit_constrained(self.problem, yields, start, chosen)
+        found = chosen & result.found
+        self._theta[found], self._tangent[found] = result.theta[found], result.tangent[found]
+        q = 2.0 * (result.numbers[:, NLL] - self.reference.numbers[:, NLL])
+        return np.maximum(q, 0.0), 2.0 * result.numbers[:, YIELD_SLOPE], found
+
+
+@dataclass
+class Bracket:
+    """Where the roots of W windows lie, (W,) each, while Newton's method looks for them."""
+
+    low: Floats
+    high: Floats
+    x: Floats
+
+    def step(self, asked: Mask, below: Mask, point: Floats) -> None:
+        """Narrow the brackets at x, and go on to `point` where that lies inside, else bisect or double."""
+        self.low = np.where(asked & below, self.x, self.low)
+        self.high = np.where(asked & ~below, self.x, self.high)
+        inside = (self.low < point) & (point < self.high)
+        other = np.where(np.isinf(self.high), 2.0 * self.x, 0.5 * (self.low + self.high))
+        self.x = np.where(asked, np.where(inside, point, other), self.x)
+
+
+def crossing(
+    profile: Profile, best: Floats, direction: Floats, target: Floats, guess: Floats, chosen: Mask
+) -> Floats:
+    """Return the yields (W,) on one side of `best` where √(−2 ln λ) is `target`.
+
+    Parameters
+    ----------
+    profile : Profile
+    best : (W,) float
+        Yields of the reference.
+    direction : (W,) float
+        1 to look above `best`, −1 below.
+    target : (W,) float
+        Positive.
+    guess : (W,) float
+        Distance from `best` to try first; 1 where it is not positive.
+    chosen : (W,) bool
+        Windows to look at.
+
+    Returns
+    -------
+    (W,) float
+        NaN where there is none. Below `best` the yield is at least the lowest one that leaves no bin
+        negative.
+    """
+    start = np.where(guess > 0.0, guess, 1.0)
+    bracket = Bracket(np.zeros(len(best)), np.full(len(best), np.inf), start)
+    result, active = np.full(len(best), np.nan), chosen & np.isfinite(best)
+    for _ in range(EVALUATIONS):
+        if not active.any():
+            break
+        x = bracket.x
+        q, slope, found = profile.evaluate(best + direction * x, active)
+        lost, root = active & ~found, np.sqrt(q)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            point = np.where(found, x + 2.0 * (target - root) * root / (direction * slope), np.nan)
+        bracket.step(active, found & (root < target), point)
+        done = found & (np.abs(root - target) <= CLOSE_ROOT * target)
+        edge = lost & (direction < 0.0) & (bracket.high - bracket.low < EDGE * bracket.high)
+        result = np.where(done, best + direction * bracket.x, result)
+        result = np.where(edge, best + direction * bracket.low, result)
+        active &= ~(done | edge | (lost & (direction > 0.0)))
+    return result

@@ -101,7 +101,8 @@ class BinnedProblem:
         """
         if self.nuisances is not None:
             raise InputError(
-                f"{what} of windows with nuisances is not possible yet: leave them out, or export"
+                f"{what} of windows with nuisances is not possible yet: take the method asymptotic or minos, "
+                "or leave the systematics out"
             )
 
     @property

@@ -43,8 +43,11 @@ class Templates(Protocol):
 def automatic_limits(problem: BinnedProblem, settings: Settings) -> Limits:
     """Return asymptotic limits above an effective background of THRESHOLD, exact ones below.
 
-    Windows whose asymptotic limit was not found are counted too; `method` records which is which.
+    Windows whose asymptotic limit was not found are counted too; `method` records which is which. Counting
+    knows no nuisances: windows with them have asymptotic limits, whatever their counts.
     """
+    if problem.nuisances is not None:
+        return asymptotic.asymptotic_limits(problem, settings)
     limits = asymptotic.asymptotic_limits_above(problem, settings, THRESHOLD)
     return counting.with_counting(problem, settings, limits)
 

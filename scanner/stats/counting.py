@@ -32,7 +32,7 @@ def with_counting(problem: BinnedProblem, settings: Settings, limits: Limits) ->
     missing = np.flatnonzero(~np.isfinite(limits.yield_limit))
     if missing.size == 0:
         return limits
-    problem.refuse_nuisances("counting")
+    problem.refuse_nuisances("an exact limit")
     part = problem if missing.size == problem.windows else problem.select(missing)
     rows, status = run_kernel(part, settings.confidence_level, np.zeros(missing.size))
     counted = rows.T

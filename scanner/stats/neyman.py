@@ -195,6 +195,7 @@ def feldman_cousins_limits(problem: BinnedProblem, settings: Settings) -> Limits
     the search belong to the interval, as in the published tables. Expected limits are quantiles of the
     upper ends of background-only toys.
     """
+    problem.refuse_nuisances("a unified interval")
     limits = asymptotic_limits_above(problem, settings, np.inf)
     null = fit(problem, np.zeros(problem.windows))
     ends, expected = np.empty((problem.windows, 2)), np.empty((problem.windows, len(QUANTILES)))

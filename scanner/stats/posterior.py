@@ -85,6 +85,7 @@ def bayesian_limits(problem: BinnedProblem, settings: Settings) -> Limits:
     are quantiles of the limits of `BAND_TOYS` toys (or `settings.toys`, if fewer) of the background-only
     fit, of a standard error below `BAND_ERROR` each. Yield, error and significance are those of the fit.
     """
+    problem.refuse_nuisances("a Bayesian limit")
     limits = asymptotic_limits_above(problem, settings, np.inf)
     null = fit(problem, np.zeros(problem.windows))
     expected = np.full((problem.windows, len(QUANTILES)), np.nan)

@@ -30,9 +30,11 @@ CLOSE = 0.1
 """Distance in ln CLs within which a point settles a curve, for its neighbours interpolate to there."""
 EDGE = 0.02
 """The same for the first and the last point, beyond which there is no neighbour."""
-NARROW = 0.005
+MARGIN = 0.2
+"""Part of an interval around a root at its ends where no point is set."""
+NARROW = 0.02
 """Relative width of an interval around the root that needs no further point: curves may jump."""
-SAME = 0.01
+SAME = 0.005
 """Relative difference of yields that one point serves."""
 FAR = 2.0
 """Distance in ln CLs beyond which a point only tells on which side the root is."""
@@ -72,7 +74,8 @@ class Curves:
             for signal_yield in distinct(targets):
                 self._test(signal_yield)
             roots = self.roots()
-            targets = np.array([r for i, r in enumerate(roots) if r > least and not self.is_settled(i)])
+            open_ones = [i for i in range(CURVES) if roots[i] > least and not self.is_settled(i)]
+            targets = np.array([self._well_inside(i, roots[i]) for i in open_ones])
             if targets.size == 0:
                 return
 
@@ -104,6 +107,15 @@ class Curves:
         if x[low] < guess < x[low + 1]:
             return guess
         return float(x[low] + y[low] * (x[low + 1] - x[low]) / (y[low] - y[low + 1]))
+
+    def _well_inside(self, i: int, root: float) -> float:
+        """Keep a yield off the ends of its interval, so that the interval shrinks whatever the curve."""
+        above = np.flatnonzero(self.values[:, i] > 0.0)
+        if above.size == 0 or above[-1] == self.yields.size - 1:
+            return root
+        low, high = self.yields[above[-1]], self.yields[above[-1] + 1]
+        margin = MARGIN * (high - low)
+        return float(min(max(root, low + margin), high - margin))
 
     def slope(self, i: int) -> float:
         """Return the slope of curve i around the level; like that of e^−s/2σ without two points."""
@@ -152,7 +164,7 @@ def find_roots(
     roots = np.where(known, np.where(roots <= least, 0.0, roots), np.nan)
     observed, error, thrown, failed = _refine(window, curves, float(roots[0]), criterion, toys)
     return Roots(
-        np.array([observed, *np.maximum.accumulate(roots[1:])]),
+        np.array([observed, *np.fmax.accumulate(roots[1:])]),
         error,
         curves.thrown + thrown,
         curves.failed + failed,

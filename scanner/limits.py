@@ -147,7 +147,7 @@ def _backgrounds(expected: BlockModel, terms: NDArray[np.int64]) -> Results:
 
 def block_limits(search: Search, problem: BinnedProblem, mass: Floats, method: str) -> Limits:
     """Set the limits of windows at masses (W,) by a method, including the choice of a profiled order."""
-    settings = method_settings(search)
+    settings = method_settings(search, method)
     limits = METHODS[method](problem, settings)
     limits = recover(problem, limits, lambda part: METHODS[method](part, settings))
     if search.background.choose != "discrete_profile":
@@ -155,13 +155,18 @@ def block_limits(search: Search, problem: BinnedProblem, mass: Floats, method: s
     return with_envelope(replace(problem, terms=engine.highest_terms(search, mass)), settings, limits)
 
 
-def method_settings(search: Search) -> Settings:
-    """Return what a definition tells the statistical method; toys of 0 leave the method's own number."""
+def method_settings(search: Search, name: str) -> Settings:
+    """Return what a definition tells the method of a name.
+
+    Toys of 0 leave the method's own number. The automatic choice then has none and counts instead: a
+    window with toys costs a thousand times as much as one without.
+    """
     method = search.method
+    own = 0 if name == "auto" else Settings.toys
     return Settings(
         search.confidence_level,
         criterion=method.criterion,
-        toys=method.toys or Settings.toys,
+        toys=method.toys or own,
         prior=method.prior,
         power=Settings.power if search.model is None else float(MODELS[search.model.name].power),
     )

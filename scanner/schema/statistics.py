@@ -121,7 +121,13 @@ class Method(Strict):
     limit: Literal["auto", "asymptotic", "counting", "toys", "feldman_cousins", "bayesian", "minos"] = "auto"
     criterion: Literal["cls", "clsb"] = Field(default="cls", description="CLs, or CLs+b without its division")
     likelihood: Literal["binned", "unbinned"] = "binned"
-    toys: int = Field(default=0, ge=0, le=10_000_000, strict=True)
+    toys: int = Field(
+        default=0,
+        ge=0,
+        le=10_000_000,
+        strict=True,
+        description="pseudo-experiments a hypothesis; with 0 auto throws none, others their own number",
+    )
     prior: Literal["flat in yield", "flat in coupling", "1/sqrt(yield)"] = "flat in yield"
 
 

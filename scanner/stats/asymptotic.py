@@ -51,8 +51,8 @@ def asymptotic_limits(problem: BinnedProblem, settings: Settings) -> Limits:
     return asymptotic_limits_above(problem, settings, 0.0)
 
 
-def asymptotic_limits_above(problem: BinnedProblem, settings: Settings, threshold: float) -> Limits:
-    """Fit every window, and set limits where the effective background is at least `threshold`."""
+def asymptotic_limits_above(problem: BinnedProblem, settings: Settings, threshold: float | Floats) -> Limits:
+    """Fit every window, and set limits where the effective background is at least `threshold`, also (W,)."""
     level = settings.confidence_level
     targets = gaussian_limits(level, settings.criterion)
     if problem.nuisances is None and settings.criterion == "cls":
@@ -133,7 +133,7 @@ def limit_rows(
     problem: BinnedProblem,
     fits: Hypotheses,
     confidence_level: float,
-    threshold: float,
+    threshold: float | Floats,
     targets: Floats,
     variance: Floats,
 ) -> Floats:
@@ -144,7 +144,7 @@ def limit_rows(
     problem, fits
         The windows and their fits.
     confidence_level : float
-    threshold : float
+    threshold : float, or (W,) float
         Effective background from which a limit is set.
     targets : (5,) float
         Rising values of √q_A at which the expected limits lie.

@@ -1,4 +1,4 @@
-"""Asymptotic limits where they hold, exact ones where they do not; and the same for projections."""
+"""Counting, toys or asymptotic formulas, as the expected counts of a window ask; and for projections."""
 
 from typing import Protocol
 
@@ -7,17 +7,26 @@ from numpy.typing import NDArray
 
 from scanner.kernels import core
 from scanner.likelihood import BinnedProblem, Floats
-from scanner.stats import asymptotic, counting
+from scanner.stats import asymptotic, counting, toys
 from scanner.stats.limits import Limits
 from scanner.stats.settings import Settings
 
-THRESHOLD = 100.0
-"""Effective background count from which limits are asymptotic.
+THRESHOLD = 10.0
+"""Effective background count from which the limits of windows with a fitted background are asymptotic.
+
+The coverage of asymptotic 90% limits over all true yields is at worst 85.5, 88, 89, 89 and 89 to 90% for
+effective backgrounds of 0.1, 1, 3, 10 and 30 to 100 events, in windows of 6 to 40 resolutions and bins of
+half a resolution to two: from some events on within 1% of the level.
+"""
+KNOWN_THRESHOLD = 100.0
+"""The same for windows whose background is known, and their test statistic as discrete as their counts.
 
 At 90% CL the asymptotic limit of a counting experiment with n = b known is below the exact one by
 10, 7.4, 4.8, 3.4 and 2.5% for b = 5, 10, 25, 50 and 100, and covers at worst 86.8, 87.5, 88.3, 88.7
-and 89.0% of the time. From 100 on that is within 1% of the level.
+and 89.0% of the time.
 """
+COUNTED = 1.0
+"""Effective background below which events in the core are counted: no shape is seen in so few."""
 
 
 class Templates(Protocol):
@@ -41,15 +50,30 @@ class Templates(Protocol):
 
 
 def automatic_limits(problem: BinnedProblem, settings: Settings) -> Limits:
-    """Return asymptotic limits above an effective background of THRESHOLD, exact ones below.
+    """Return asymptotic limits from an effective background of `thresholds` on, and others below.
 
-    Windows whose asymptotic limit was not found are counted too; `method` records which is which. Counting
-    knows no nuisances: windows with them have asymptotic limits, whatever their counts.
+    Toys are thrown from COUNTED on, where `settings.toys` is not 0; everywhere else, and where the former
+    found no limit, events are counted. `method` records which is which. Counting knows no nuisances: windows
+    with them have asymptotic limits, whatever their counts.
     """
     if problem.nuisances is not None:
         return asymptotic.asymptotic_limits(problem, settings)
-    limits = asymptotic.asymptotic_limits_above(problem, settings, THRESHOLD)
-    return counting.with_counting(problem, settings, limits)
+    limits, windows = without_toys(problem, settings)
+    return counting.with_counting(problem, settings, toys.with_toys(problem, settings, limits, windows))
+
+
+def without_toys(problem: BinnedProblem, settings: Settings) -> tuple[Limits, NDArray[np.int64]]:
+    """Return the asymptotic limits of windows that shall have them, and the windows for toys by index."""
+    least = thresholds(problem)
+    limits = asymptotic.asymptotic_limits_above(problem, settings, least)
+    effective = limits.effective_background
+    between = (effective >= COUNTED) & (effective < least)
+    return limits, np.flatnonzero(between if settings.toys > 0 else np.zeros_like(between))
+
+
+def thresholds(problem: BinnedProblem) -> Floats:
+    """Return the effective background from which the limits of each window are asymptotic, (W,)."""
+    return np.where(problem.terms > 0, THRESHOLD, KNOWN_THRESHOLD)
 
 
 def expected_limits(
@@ -75,7 +99,8 @@ def expected_limits(
     Returns
     -------
     (W, 5) float
-        Yield limits at the stored quantiles, by the same switch as `automatic_limits`.
+        Yield limits at the stored quantiles: asymptotic where `automatic_limits` has them so, else by
+        counting, which is some 10% weaker than the toys of a scan.
     """
     problem = BinnedProblem(
         expectation, templates.signal, templates.background, templates.core, templates.terms
@@ -83,7 +108,8 @@ def expected_limits(
     extra = np.zeros(problem.windows) if systematic is None else np.asarray(systematic, dtype=np.float64)
     fits = asymptotic.fit_hypotheses(problem)
     targets = asymptotic.gaussian_limits(confidence_level)
-    limits = asymptotic.limit_rows(problem, fits, confidence_level, THRESHOLD, targets, extra * extra)[:, 1:]
+    least, variance = thresholds(problem), extra * extra
+    limits = asymptotic.limit_rows(problem, fits, confidence_level, least, targets, variance)[:, 1:]
     missing = np.flatnonzero(~np.all(np.isfinite(limits), axis=1))
     if missing.size:
         counted, _ = counting.run_kernel(problem.select(missing), confidence_level, extra[missing])

@@ -20,7 +20,8 @@ class Settings:
     criterion : str
         ``cls`` for CLs (A. L. Read, J. Phys. G 28 (2002) 2693), ``clsb`` for CLs+b.
     toys : int
-        Pseudo-experiments that a method of toys throws for a hypothesis at most.
+        Pseudo-experiments that a method of toys throws for a hypothesis at most; with 0 the automatic
+        choice counts where it would throw any.
     prior : str
         Bayesian prior of the signal, one of `PRIORS`.
     power : float
@@ -48,5 +49,5 @@ class Settings:
             raise InputError(f"unknown criterion {self.criterion!r}: take one of {', '.join(CRITERIA)}")
         if self.prior not in PRIORS:
             raise InputError(f"unknown prior {self.prior!r}: take one of {', '.join(PRIORS)}")
-        if self.toys < 1 or not (math.isfinite(self.power) and self.power > 0.0):
-            raise InputError(f"toys = {self.toys}, power = {self.power}: both must be positive")
+        if self.toys < 0 or not (math.isfinite(self.power) and self.power > 0.0):
+            raise InputError(f"toys = {self.toys}, power = {self.power}: they must not be negative, or 0")

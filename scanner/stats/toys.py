@@ -36,8 +36,10 @@ def toy_limits(problem: BinnedProblem, settings: Settings) -> Limits:
     Raises
     ------
     InputError
-        If the problem has nuisances other than samples of fixed expectation.
+        If there are no toys to throw, or nuisances other than samples of fixed expectation.
     """
+    if settings.toys < 1:
+        raise InputError("the method toys needs toys: give their number, such as 10000")
     require_linear(problem)
     return with_toys(problem, settings, _fits(problem), np.arange(problem.windows))
 
@@ -94,8 +96,7 @@ def require_linear(problem: BinnedProblem) -> None:
     nuisances = problem.nuisances
     if nuisances is not None and (nuisances.names or np.any(nuisances.statistics != 0.0)):
         raise InputError(
-            "toys know no nuisances but samples of fixed expectation; "
-            "take the method asymptotic, or leave the systematics out"
+            "a limit by toys of windows with nuisances is not possible yet: leave them out, or export"
         )
 
 

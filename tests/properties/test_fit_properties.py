@@ -74,7 +74,7 @@ def test_a_reflected_window_has_the_reflected_fit(values):
 @given(counts, st.sampled_from(["auto", "asymptotic", "counting"]))
 def test_limits_are_above_the_fit_and_bands_rise(values, method):
     assume(values.sum() > 0.0)
-    limits = METHODS[method](problem(values), Settings(0.9))
+    limits = METHODS[method](problem(values), Settings(0.9, toys=100))
     assert np.isfinite(limits.yield_limit).all()
     assert limits.yield_limit[0] > 0.0
     assert np.all(np.diff(limits.expected[0]) >= 0.0)

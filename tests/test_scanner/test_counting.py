@@ -15,8 +15,16 @@ from scanner.kernels.counting import (
     one_sided_z,
 )
 from scanner.likelihood import BinnedProblem
-from scanner.stats import METHOD_MEANINGS, METHODS, STATUS_MEANINGS, Settings, calculate, expected_limits
-from scanner.stats.auto import THRESHOLD
+from scanner.stats import (
+    METHOD_MEANINGS,
+    METHODS,
+    STATUS_MEANINGS,
+    Settings,
+    auto,
+    calculate,
+    expected_limits,
+)
+from scanner.stats.auto import COUNTED, KNOWN_THRESHOLD, THRESHOLD
 from scanner.stats.feldman_cousins import feldman_cousins_interval
 
 POINTS = [
@@ -185,32 +193,58 @@ def test_core_without_a_mask_is_the_central_signal():
 
 
 def test_auto_switches_where_it_says():
-    for rate in (1.0, 7.0, 30.0):
-        limits = METHODS["auto"](windows(rate), Settings(0.9))
+    seen = set()
+    for rate in (0.05, 0.2, 1.0, 7.0):
+        limits = METHODS["auto"](windows(rate, count=12), Settings(0.9, toys=200))
         names = np.array([METHOD_MEANINGS[code] for code in limits.method])
-        assert np.array_equal(names == "asymptotic", limits.effective_background >= THRESHOLD)
-    assert METHOD_MEANINGS[METHODS["auto"](windows(0.2), Settings(0.9)).method[0]] == "counting"
+        above = limits.effective_background >= THRESHOLD
+        few = ~above & (limits.effective_background >= COUNTED)
+        assert np.array_equal(names == "asymptotic", above)
+        assert np.array_equal(names == "toys", few)
+        assert np.array_equal(limits.toys > 0, few)
+        seen |= set(names)
+    assert seen == {"counting", "toys", "asymptotic"}
+
+
+def test_known_backgrounds_are_asymptotic_later():
+    """The counts of one bin are as discrete as a test statistic can be."""
+    thresholds = auto.thresholds(windows(1.0, count=1)), auto.thresholds(known(windows(1.0, count=1)))
+    assert [float(t[0]) for t in thresholds] == [THRESHOLD, KNOWN_THRESHOLD]
+
+
+def known(problem):
+    return BinnedProblem(problem.counts, problem.signal, problem.background[:, :0], problem.core)
 
 
 def test_auto_gives_the_limits_of_its_methods():
-    problem = windows(7.0, count=60)
-    auto = METHODS["auto"](problem, Settings(0.9))
-    for name in ("asymptotic", "counting"):
-        chosen = np.array([METHOD_MEANINGS[code] == name for code in auto.method])
-        assert chosen.any()
-        other = METHODS[name](problem, Settings(0.9))
-        assert np.array_equal(auto.yield_limit[chosen], other.yield_limit[chosen])
-        assert np.array_equal(auto.expected[chosen], other.expected[chosen])
-        assert np.array_equal(auto.p_local[chosen], other.p_local[chosen])
+    settings, seen = Settings(0.9, toys=200), set()
+    for rate in (0.05, 1.2):
+        problem = windows(rate, count=10)
+        chosen_by = METHODS["auto"](problem, settings)
+        for name in ("asymptotic", "toys", "counting"):
+            chosen = np.array([METHOD_MEANINGS[code] == name for code in chosen_by.method])
+            other = METHODS[name](problem, settings)
+            for values in ("yield_limit", "expected", "p_local"):
+                ours, theirs = getattr(chosen_by, values)[chosen], getattr(other, values)[chosen]
+                assert np.array_equal(ours, theirs)
+            seen |= {name} if chosen.any() else set()
+    assert seen == {"asymptotic", "toys", "counting"}
 
 
-@pytest.mark.parametrize("rate", [0.5, 200.0])
+@pytest.mark.parametrize("rate", [0.04, 200.0])
 def test_projection_expects_what_the_limit_expects(rate):
     problem = windows(rate, count=3)
     expectation = np.full_like(problem.counts, rate)
     asimov = BinnedProblem(expectation, problem.signal, problem.background, problem.core)
     plain = expected_limits(expectation, problem, 0.9)
     assert np.array_equal(plain, METHODS["auto"](asimov, Settings(0.9)).expected)
+
+
+@pytest.mark.parametrize("rate", [0.5, 200.0])
+def test_projection_is_weaker_with_a_systematic(rate):
+    problem = windows(rate, count=3)
+    expectation = np.full_like(problem.counts, rate)
+    plain = expected_limits(expectation, problem, 0.9)
     wide = expected_limits(expectation, problem, 0.9, systematic=np.full(3, 3.0))
     assert np.all(wide[:, 1:] > plain[:, 1:])
 

@@ -1,5 +1,7 @@
 """The goodness of fit by toys, where counts are too low for its asymptotic distribution."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,7 +25,8 @@ def goodness_of_fit(
     Parameters
     ----------
     problem : BinnedProblem
-        With nuisances, nothing is replaced.
+        Nuisances stay at their nominal values, in data and toys alike; where there are samples of known size
+        or template statistics, nothing is replaced.
     asymptotic : (W,) float
         p-values by the χ² distribution; NaN where there is no fit.
     toys : int
@@ -37,7 +40,9 @@ def goodness_of_fit(
     """
     quality, thrown = np.array(asymptotic), np.zeros(problem.windows, dtype=np.int64)
     if problem.nuisances is not None:
-        return quality, thrown
+        if problem.nuisances.fixed.any() or problem.nuisances.statistics.any():
+            return quality, thrown
+        problem = replace(problem, nuisances=None)
     found = fit(problem, second_opinion=False)
     sparse = np.isin(found.status, USABLE) & (_shift(problem, expectation(problem, found)) > SHIFT)
     theta = np.concatenate([found.background, found.yields[:, None]], axis=1)

@@ -39,7 +39,7 @@ def recover(problem: BinnedProblem, limits: Limits, again: Callable[[BinnedProbl
     Parameters
     ----------
     problem : BinnedProblem
-        With nuisances, which act on the terms as they are, nothing is done.
+        Where nuisances act on the background terms as they are, nothing is done.
     limits : Limits
         What was found.
     again : callable
@@ -52,7 +52,7 @@ def recover(problem: BinnedProblem, limits: Limits, again: Callable[[BinnedProbl
     """
     without = np.isnan(limits.background_coefficients).all(axis=1) & (problem.terms > 0)
     failed = np.flatnonzero((np.isin(limits.status, FAILED) | without) & (limits.attempts > 0))
-    if failed.size == 0 or problem.nuisances is not None:
+    if failed.size == 0 or _acts_on_terms(problem):
         return limits
     part = problem.select(failed)
     terms, triangles = orthonormal_terms(part)
@@ -63,6 +63,18 @@ def recover(problem: BinnedProblem, limits: Limits, again: Callable[[BinnedProbl
     attempts = limits.attempts.copy()
     attempts[failed] |= RESCALED
     return replace(merged, attempts=attempts)
+
+
+def _acts_on_terms(problem: BinnedProblem) -> bool:
+    """Tell whether a nuisance changes a background term, or a part of one."""
+    nuisances, terms = problem.nuisances, problem.background.shape[1]
+    if nuisances is None:
+        return False
+    changed = [nuisances.shape_sample, nuisances.part_of]
+    if nuisances.statistics.any():
+        changed.append(np.flatnonzero(nuisances.uncertain))
+    numbers = np.concatenate(changed)
+    return bool(nuisances.norm[:, :, 1 : 1 + terms].any() or np.any((numbers >= 1) & (numbers <= terms)))
 
 
 def _merge(limits: Limits, found: Limits, failed: NDArray[np.int64], mended: NDArray[np.bool_]) -> Limits:

@@ -1,10 +1,13 @@
 """The goodness of fit by toys: uniform where the model is true, small where it is not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from scanner.likelihood import BinnedProblem
+from scanner.nuisances import Nuisances
 from scanner.stats import Settings
 from scanner.stats.asymptotic import asymptotic_limits
 from scanner.stats.goodness import MOST_TOYS, goodness_of_fit
@@ -75,6 +78,33 @@ def test_a_window_gives_the_same_bits_in_any_company():
     _, few, few_toys = qualities(batch.select(order))
     assert np.array_equal(few, found[order])
     assert np.array_equal(few_toys, toys[order])
+
+
+def with_nuisance(batch, fixed=0.0):
+    """The same windows with an uncertain efficiency, and a sample of known size."""
+    norm = np.zeros((batch.windows, 1, 4, 2))
+    norm[:, 0, 0] = [-0.1, 0.1]
+    none = np.empty(0, dtype=np.int64)
+    bins = batch.counts.shape[1]
+    shape = np.empty((batch.windows, 0, 2, bins))
+    known = np.full((batch.windows, 1, bins), fixed)
+    return replace(batch, nuisances=Nuisances(("efficiency",), norm, shape, none, none, known))
+
+
+def test_nuisances_of_the_signal_stay_at_their_nominal_values():
+    batch = problem(1.0, windows=20)
+    asymptotic, found, toys = qualities(batch)
+    again, same_toys = goodness_of_fit(with_nuisance(batch), asymptotic)
+    assert np.array_equal(again, found)
+    assert np.array_equal(same_toys, toys)
+
+
+def test_samples_of_known_size_leave_the_asymptotic_values():
+    batch = problem(1.0, windows=20)
+    asymptotic = qualities(batch)[0]
+    found, toys = goodness_of_fit(with_nuisance(batch, fixed=0.1), asymptotic)
+    assert np.array_equal(found, asymptotic)
+    assert not toys.any()
 
 
 def test_windows_without_a_fit_have_none():

@@ -1,5 +1,7 @@
 """Every rung of the ladder of fits, reached by counts and templates alone, and the record of attempts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.polynomial import chebyshev
@@ -8,6 +10,7 @@ from scipy.stats import norm
 from scanner.fit import STATUS_MEANINGS
 from scanner.likelihood import BinnedProblem
 from scanner.minuit import fit_window
+from scanner.nuisances import Nuisances
 from scanner.stats import Settings
 from scanner.stats.asymptotic import asymptotic_limits
 from scanner.stats.recovery import (
@@ -146,6 +149,33 @@ def test_windows_that_need_no_help_keep_their_bits():
     for name in ("yield_limit", "signal_yield", "background_coefficients", "attempts", "method"):
         assert np.array_equal(getattr(found, name)[:20], getattr(alone, name))
     assert np.array_equal(found.yield_limit[20:], recovered(bad).yield_limit)
+
+
+def with_efficiency(batch, sample=0):
+    """The same windows with an uncertainty of 10% on a sample: the signal, or a background term."""
+    terms = batch.background.shape[1]
+    norm = np.zeros((batch.windows, 1, 1 + terms, 2))
+    norm[:, 0, sample] = [-0.1, 0.1]
+    none, bins = np.empty(0, dtype=np.int64), batch.counts.shape[1]
+    empty = np.empty((batch.windows, 0, 2, bins))
+    known = np.empty((batch.windows, 0, bins))
+    return replace(batch, nuisances=Nuisances(("efficiency",), norm, empty, none, none, known))
+
+
+def test_nuisances_of_the_signal_do_not_mind_other_terms():
+    batch = with_efficiency(problem(powers(10.0, 10.2, 4), 500.0, windows=5))
+    assert statuses(limits_of(batch)) == {"terms_not_separable"}
+    found = recovered(batch)
+    known = limits_of(with_efficiency(problem(chebyshevs(4), 500.0, windows=5)))
+    assert set(rungs(found)) == {RESCALED}
+    assert found.yield_limit == pytest.approx(known.yield_limit, rel=1e-5)
+
+
+def test_nuisances_of_a_term_keep_the_terms_as_they_are():
+    batch = with_efficiency(problem(powers(10.0, 10.2, 4), 500.0, windows=5), sample=2)
+    found = recovered(batch)
+    assert not np.any(found.attempts & RESCALED)
+    assert np.isnan(found.yield_limit).all()
 
 
 def test_an_empty_window_was_not_tried():

@@ -51,7 +51,8 @@ def recover(problem: BinnedProblem, limits: Limits, again: Callable[[BinnedProbl
         With the windows that have a minimum now; coefficients are those of the original terms.
     """
     without = np.isnan(limits.background_coefficients).all(axis=1) & (problem.terms > 0)
-    failed = np.flatnonzero((np.isin(limits.status, FAILED) | without) & (limits.attempts > 0))
+    without &= np.isin(limits.status, USABLE)
+    failed = np.flatnonzero(np.isin(limits.status, FAILED) | without)
     if failed.size == 0 or _acts_on_terms(problem):
         return limits
     part = problem.select(failed)

@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 WORKERS ?= 2
 
-.PHONY: setup demo test lint bench jax root requirements clean
+.PHONY: setup demo test lint figures bench jax root requirements clean
 
 setup: $(READY)
 
@@ -24,6 +24,10 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The figures and tables of docs/statistics.md, from the code as it is.
+figures: $(READY)
+	$(BIN)/python -m scanner.plots.guide docs
 
 bench: $(READY)
 	$(BIN)/darkscan bench

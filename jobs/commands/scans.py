@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 Search = Annotated[str, typer.Argument(help="A built-in search or a definition file.")]
 Store = Annotated[str, typer.Argument(help="An event store.")]
-Method = Annotated[str, typer.Option(help="auto, asymptotic or counting; the definition's own by default.")]
+Method = Annotated[
+    str,
+    typer.Option(
+        help="auto, asymptotic, minos, counting, toys, bayesian, feldman_cousins; the definition's if empty."
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.", min=0)]
 RowsABlock = Annotated[int, typer.Option(help="Rows of a block of the pass.", min=1)]
 WindowsABlock = Annotated[int, typer.Option(help="Windows of a block of fits.", min=1)]

@@ -138,7 +138,7 @@ def test_data_and_toys_take_the_same_way(spectrum_case):
 
 
 def p_values(spectra, toys):
-    """Return the global p-value by toys of background-only spectra."""
+    """Return the largest local significance and both global p-values of background-only spectra, (3, N)."""
     search, grids = case(FALLING)
     truth = falling(grids["all"].edges, 30_000.0)
     rng = np.random.default_rng(23)
@@ -148,20 +148,33 @@ def p_values(spectra, toys):
         scans = excess.scan_toys(lines, 0, toys)
         result = look_elsewhere.summarise(excess.observe(search, lines), scans, "toys")
         assert result.toys_failed == 0
-        found.append(result.by_toys.p)
-    return np.array(found)
+        found.append((result.excess.z, result.by_toys.p, result.by_upcrossings.p))
+    return np.array(found).T
+
+
+def excess_of_upcrossings(z, by_toys, by_upcrossings):
+    """Return by how much upcrossings exceed toys on average where z is above 2.4.
+
+    With a mean number of crossings N the chance of any is 1 − e^(−N).
+    """
+    high = z > 2.4
+    assert high.sum() > 10
+    return (1.0 - np.exp(-by_upcrossings[high]) - by_toys[high]).mean()
 
 
 def test_p_values_of_background_only_spectra_are_uniform():
-    assert stats.kstest(p_values(50, 49), "uniform").pvalue > 0.01
+    z, by_toys, by_upcrossings = p_values(50, 49)
+    assert stats.kstest(by_toys, "uniform").pvalue > 0.01
+    assert abs(excess_of_upcrossings(z, by_toys, by_upcrossings)) < 0.06
 
 
 @pytest.mark.slow
 def test_p_values_of_many_background_only_spectra_are_uniform():
-    p = p_values(600, 299)
-    assert stats.kstest(p, "uniform").pvalue > 0.01
+    z, by_toys, by_upcrossings = p_values(600, 299)
+    assert stats.kstest(by_toys, "uniform").pvalue > 0.01
     for level in (0.02, 0.1, 0.5):
-        assert abs((p <= level).mean() - level) < 3.0 * math.sqrt(level * (1.0 - level) / len(p))
+        assert abs((by_toys <= level).mean() - level) < 3.0 * math.sqrt(level * (1.0 - level) / len(by_toys))
+    assert abs(excess_of_upcrossings(z, by_toys, by_upcrossings)) < 0.02
 
 
 @pytest.fixture(scope="module")

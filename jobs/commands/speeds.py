@@ -1,6 +1,7 @@
 """What a run of the benchmarks measured, as lines of a table on the screen or in a page of Markdown.
 
-A time is the shortest of its rounds: other work on a machine adds to a time and never takes from it.
+A time is the processor time of the shortest round: other work on a machine adds to times and never takes
+from them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -72,7 +73,7 @@ def markdown(results: Mapping[str, Any]) -> str:
     machine = results["machine_info"]
     processor, python = machine["cpu"].get("brand_raw", "unknown"), machine["python_version"]
     lines = [
-        f"One core of {processor}, Python {python}, {results['datetime'][:10]}; the shortest of some rounds.",
+        f"Processor time, shortest round; {processor}, Python {python}, {results['datetime'][:10]}.",
         "",
         "| what | darkscan | rate | others, over darkscan | what bounds darkscan |",
         "|---|---|---|---|---|",

@@ -40,7 +40,7 @@ def test_the_shortest_round_counts_for_one_item():
 
 def test_groups_without_darkscan_have_no_line():
     lines = markdown(RESULTS).splitlines()
-    assert lines[0] == "One core of Abacus, Python 3.11.7, 2026-01-02; the shortest of some rounds."
+    assert lines[0] == "Processor time, shortest round; Abacus, Python 3.11.7, 2026-01-02."
     assert lines[4:] == ["| fit | 1.24 µs a window | 806 kwindows/s | numpy 5; slow 12 000 | divisions |"]
     assert ratio(read_speeds(RESULTS)["lonely"][0], None) == "–"
 

@@ -83,6 +83,13 @@ def norm_factor(logs: Floats, alpha: float) -> Floats:
     if abs(alpha) >= 1.0:
         edge: Floats = np.exp(abs(alpha) * (up if alpha > 0.0 else down))
         return edge
+    inside: Floats = np.asarray(1.0 + alpha ** np.arange(1, 7) @ norm_polynomial(logs), dtype=np.float64)
+    return inside
+
+
+def norm_polynomial(logs: Floats) -> Floats:
+    """Return the coefficients (6, S) of α … α⁶ that continue the exponentials inside ±1."""
+    down, up = logs[:, 0], logs[:, 1]
     powers = np.arange(1, 7)
     at_edges = [
         derivative * sign ** (powers - order)
@@ -91,9 +98,8 @@ def norm_factor(logs: Floats, alpha: float) -> Floats:
     ]
     high, low = np.exp(up), np.exp(down)
     values = np.array([high - 1.0, high * up, high * up**2, low - 1.0, -low * down, low * down**2])
-    coefficients = np.linalg.solve(np.array(at_edges, dtype=np.float64), values)
-    inside: Floats = np.asarray(1.0 + alpha**powers @ coefficients, dtype=np.float64)
-    return inside
+    coefficients: Floats = np.linalg.solve(np.array(at_edges, dtype=np.float64), values)
+    return coefficients
 
 
 def shape_change(changes: Floats, alpha: float) -> Floats:

@@ -34,7 +34,7 @@ class Density:
 
     @cached_property
     def _spline(self) -> tuple[Floats, Floats, Floats]:
-        logs = self.logs.copy()
+        logs = self.logs - np.max(self.logs)
         density.mend_ends(logs)
         curvature, cumulative = np.empty((2, logs.size))
         density.set_curvature(self.start, self.step, logs, curvature)
@@ -59,3 +59,10 @@ class Density:
         below = float(found.x) if found.fun < length(shares[best]) else float(shares[best])
         low = self.quantile(below) if below > 0.0 else 0.0
         return low, self.quantile(below + confidence_level)
+
+
+def pooled(replicates: list[Density]) -> Density:
+    """Return the mean of densities with the same nodes."""
+    first = replicates[0]
+    logs = np.logaddexp.reduce(np.array([replicate.logs for replicate in replicates]), axis=0)
+    return Density(first.start, first.step, logs, first.power)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scanner.likelihood import BinnedProblem, Floats
-from scanner.stats.density import Density
+from scanner.stats.density import Density, pooled
 from scanner.stats.posterior import RELATIVE_ERROR, credible
 from scanner.stats.settings import Settings
 
@@ -41,9 +41,6 @@ def credible_intervals(problem: BinnedProblem, settings: Settings) -> Intervals:
 
 def _shortest(replicates: list[Density], confidence_level: float) -> Floats:
     """Return both ends for the mean of the replicates, and their standard errors from the scatter."""
-    logs = np.array([replicate.logs for replicate in replicates])
-    first = replicates[0]
-    pooled = Density(first.start, first.step, np.logaddexp.reduce(logs, axis=0), first.power)
     ends = np.array([replicate.shortest(confidence_level) for replicate in replicates])
     errors = ends.std(axis=0, ddof=1) / np.sqrt(len(replicates))
-    return np.concatenate([pooled.shortest(confidence_level), errors])
+    return np.concatenate([pooled(replicates).shortest(confidence_level), errors])

@@ -1,8 +1,9 @@
 """Bayesian upper limits of mass windows.
 
-The posterior of the signal yield s ≥ 0 is the likelihood times priors, integrated over the background.
-Priors of the background coefficients are flat over all values with a background that is nowhere
-negative; the prior of the yield is flat in the yield, flat in a coupling g with s ∝ g^power, or 1/√s.
+The posterior of the signal yield s ≥ 0 is the likelihood times priors, integrated over the background and
+the nuisances. Priors of the background coefficients are flat over all values with a background that is
+nowhere negative, those of nuisances are their constraints; the prior of the yield is flat in the yield,
+flat in a coupling g with s ∝ g^power, or 1/√s.
 """
 
 from dataclasses import dataclass, replace
@@ -17,7 +18,8 @@ from scanner.kernels import window
 from scanner.kernels.posterior import GRID, credible_limits
 from scanner.likelihood import BinnedProblem, Floats
 from scanner.stats.asymptotic import asymptotic_limits_above
-from scanner.stats.density import Density
+from scanner.stats.constrained_posterior import Posterior, starting_coefficients, throw_sets
+from scanner.stats.density import Density, pooled
 from scanner.stats.limits import BAYESIAN, NO_LIMIT, Limits
 from scanner.stats.sampling import poisson_toys
 from scanner.stats.settings import Settings
@@ -27,13 +29,17 @@ REPLICATES = 8
 DEGREES = 5.0
 """Degrees of freedom of the multivariate t distribution that is sampled from."""
 FIRST, LAST = 64, 16_384
-"""Samples of a replicate to begin with, and the most."""
+"""Samples of a replicate to begin with, and the most ..."""
+LAST_OF_MANY = 4096
+"""... with nuisances, where a sample costs more."""
 RELATIVE_ERROR = 0.005
 """Standard error of a limit, relative to it, that is good enough; a worse one is no limit."""
 BAND_TOYS = 200
 """Toys of the expected limits: quantiles of them are good to a few percent."""
+BAND_TOYS_OF_MANY = 50
+"""The same with nuisances, where each toy costs as much as a thousand without."""
 BAND_ERROR = 0.02
-"""The same of each toy's limit."""
+"""Relative standard error of each toy's limit."""
 TOY_STREAM = 1
 """Stream of the background-only toys."""
 
@@ -82,22 +88,22 @@ def bayesian_limits(problem: BinnedProblem, settings: Settings) -> Limits:
 
     The standard error of an observed limit, `yield_limit_error`, is below `RELATIVE_ERROR` of it: more
     samples are taken until it is, and where the most are not enough there is no limit. Expected limits
-    are quantiles of the limits of `BAND_TOYS` toys (or `settings.toys`, if fewer) of the background-only
-    fit, of a standard error below `BAND_ERROR` each. Yield, error and significance are those of the fit.
+    are quantiles of the limits of `BAND_TOYS` toys (fewer with nuisances, or by `settings.toys`) of the
+    background-only fit, of a relative standard error below `BAND_ERROR` each. Yield, error and significance
+    are those of the fit.
     """
-    problem.refuse_nuisances("a Bayesian limit")
     limits = asymptotic_limits_above(problem, settings, np.inf)
     null = fit(problem, np.zeros(problem.windows))
     expected = np.full((problem.windows, len(QUANTILES)), np.nan)
     observed, errors = np.full((2, problem.windows), np.nan)
     failed = np.zeros(problem.windows, dtype=np.int64)
-    toys = min(BAND_TOYS, settings.toys)
+    toys = min(BAND_TOYS if problem.nuisances is None else BAND_TOYS_OF_MANY, settings.toys)
     for w in range(problem.windows):
         data = credible(problem, w, problem.counts[w : w + 1], settings, RELATIVE_ERROR)
         observed[w], errors[w] = data.limits[0], data.errors[0]
-        thrown = credible(problem, w, throw_background(problem, null, w, toys), settings, BAND_ERROR)
-        failed[w] = np.count_nonzero(np.isnan(thrown.limits))
-        expected[w] = band(thrown.limits)
+        limits_of_toys = toy_limits(problem, null, w, toys, settings)
+        failed[w] = np.count_nonzero(np.isnan(limits_of_toys))
+        expected[w] = band(limits_of_toys)
     found = np.isfinite(observed)
     return replace(
         limits,
@@ -110,11 +116,22 @@ def bayesian_limits(problem: BinnedProblem, settings: Settings) -> Limits:
     )
 
 
+def credible_limits_cover(problem: BinnedProblem, signal_yield: float, settings: Settings) -> Floats:
+    """Tell of every window (W,) whether its limit is at or above a yield: 1, 0, or NaN without a limit."""
+    rows = [problem.counts[w : w + 1] for w in range(problem.windows)]
+    found = [credible(problem, w, row, settings, BAND_ERROR).limits[0] for w, row in enumerate(rows)]
+    limits = np.array(found)
+    return np.where(np.isnan(limits), np.nan, limits >= signal_yield)
+
+
 def credible(problem: BinnedProblem, w: int, counts: Floats, settings: Settings, accuracy: float) -> Credible:
     """Return the limits of data sets `counts` (T, B) of window `w`, NaN if not `accuracy` good.
 
     Samples are doubled for the data sets that need it; the points are those of the window's key.
     """
+    if problem.nuisances is not None:
+        sets = problem.select(np.full(len(counts), w))
+        return credible_sets(replace(sets, counts=counts), settings, accuracy)
     result = Credible(np.full(len(counts), np.nan), np.full(len(counts), np.nan), [[] for _ in counts])
     missing = np.arange(len(counts))
     size = FIRST if accuracy <= RELATIVE_ERROR else FIRST // 4
@@ -159,6 +176,33 @@ def _run(
     return Credible(limits, errors, densities), status
 
 
+def credible_sets(sets: BinnedProblem, settings: Settings, accuracy: float) -> Credible:
+    """Return the limits of windows with nuisances, each a data set, NaN if not `accuracy` good."""
+    result = Credible(np.full(sets.windows, np.nan), np.full(sets.windows, np.nan), [[] for _ in sets.counts])
+    start = starting_coefficients(sets)
+    for t in range(sets.windows):
+        posterior = Posterior(sets, t, prior_power(settings))
+        centre = posterior.centre(start[t, : sets.terms[t]])
+        size = FIRST if accuracy <= RELATIVE_ERROR else FIRST // 4
+        while centre is not None and size <= LAST_OF_MANY:
+            points = proposal_points(int(sets.keys[t]), size, centre.theta.size)
+            densities = posterior.densities(centre, *points)
+            if not densities:
+                break
+            limit, error = pooled_limit(densities, settings.confidence_level)
+            if error <= accuracy * limit:
+                result.limits[t], result.errors[t], result.densities[t] = limit, error, densities
+                break
+            size *= 2
+    return result
+
+
+def pooled_limit(replicates: list[Density], share: float) -> tuple[float, float]:
+    """Return the quantile of the mean of the replicates, and its standard error from their scatter."""
+    own = [replicate.quantile(share) for replicate in replicates]
+    return pooled(replicates).quantile(share), float(np.std(own, ddof=1) / np.sqrt(len(own)))
+
+
 def throw_background(problem: BinnedProblem, null: Fit, w: int, toys: int) -> Floats:
     """Return toys (T, B) of the background-only fit of window `w`; none where that fit failed.
 
@@ -169,6 +213,14 @@ def throw_background(problem: BinnedProblem, null: Fit, w: int, toys: int) -> Fl
     if not (known or null.status[w] in USABLE):
         return np.empty((0, expected.size))
     return poisson_toys(np.maximum(expected, 0.0), int(problem.keys[w]), 0, toys, stream=TOY_STREAM)
+
+
+def toy_limits(problem: BinnedProblem, null: Fit, w: int, toys: int, settings: Settings) -> Floats:
+    """Return the limits of toys of the background-only fit of window `w`; none where that fit failed."""
+    if problem.nuisances is None:
+        return credible(problem, w, throw_background(problem, null, w, toys), settings, BAND_ERROR).limits
+    sets = throw_sets(problem, null, w, toys, TOY_STREAM)
+    return np.empty(0) if sets is None else credible_sets(sets, settings, BAND_ERROR).limits
 
 
 def band(limits: Floats) -> Floats:

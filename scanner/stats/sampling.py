@@ -8,6 +8,8 @@ from scanner.kernels.random import normal_draws
 from scanner.likelihood import Floats
 
 LARGEST_MEAN = 1e12
+OBSERVABLES = 1 << 16
+"""Added to the stream of the counts for that of their global observables, which are independent."""
 
 
 def poisson_toys(expectation: Floats, key: int, first: int, count: int, *, stream: int = 0) -> Floats:

@@ -222,6 +222,13 @@ def test_a_small_error_of_any_kind_gives_the_known_limit(method, shape):
     assert found.limit == pytest.approx(known.limit, rel=1e-4 if method != "fc" else 0.03)  # fc: no envelope
 
 
+def test_priors_of_many_events_are_those_of_a_gaussian():
+    found = calculate(1_010_000, 1e6, method="bayesian", prior="1/sqrt(yield)")
+    variance = 1.0 / (1.0 / 1.01e6 - 0.5 / 1e4**2)  # the prior's logarithm to second order
+    expected = 1e4 - 0.5 * variance / 1e4 + norm.ppf(0.9) * math.sqrt(variance)
+    assert found.limit == pytest.approx(expected, rel=5e-4)
+
+
 def test_the_shortest_interval_holds_the_largest_densities():
     found = calculate(9, 3.0, method="bayesian", interval="shortest")
     low, high = found.low, found.high

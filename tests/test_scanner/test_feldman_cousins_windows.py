@@ -7,7 +7,7 @@ from scipy.stats import norm, poisson
 
 from scanner.likelihood import BinnedProblem
 from scanner.stats import METHOD_MEANINGS, METHODS, Settings
-from scanner.stats.neyman import last_crossings
+from scanner.stats.construction import last_crossings
 from scanner.stats.on_off import best_signal, minus_two_log_likelihood, profiled_background
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scanner.errors import InputError
 from scanner.likelihood import BinnedProblem, Floats
@@ -81,7 +82,8 @@ class _Merger:
         self.edges = np.cumsum([0, *(problem.counts.shape[1] for problem in problems)])
         self.fixed = sum(one.fixed.shape[1] for one in self.effects)
         self.parts = len(problems) + sum(one.parts.shape[1] for one in self.effects)
-        self.samples = 1 + terms + self.fixed + self.parts
+        self.first_part = 1 + terms + self.fixed
+        self.samples = self.first_part + self.parts
 
     def merged(self) -> Nuisances:
         """Return the nuisances of all channels together."""
@@ -89,37 +91,14 @@ class _Merger:
         norm = np.zeros((windows, len(self.names), self.samples, 2))
         fixed, parts = np.zeros((windows, self.fixed, bins)), np.zeros((windows, self.parts, bins))
         part_of, uncertain = np.zeros(self.parts, dtype=np.int64), np.ones(self.samples, dtype=np.bool_)
-        shapes = [np.zeros((windows, 0, 2, bins))]
-        nuisance_of: list[int] = []
-        sample_of: list[int] = []
-        rows = np.arange(windows)
-        for channel, one in enumerate(self.effects):
-            span = slice(self.edges[channel], self.edges[channel + 1])
-            which = np.array([self.names.index(name) for name in one.names], dtype=np.int64)
-            whole = self._samples_of(channel)
-            for sample, place in enumerate(whole.T):
-                for j, name in enumerate(which):
-                    norm[rows, name, place] += one.norm[:, j, sample]
-                uncertain[place] = one.uncertain[sample]
-            fixed[:, whole[0, self._fixed(channel)] - 1 - self.terms, span] = one.fixed
-            first = 1 + self.terms + self.fixed
-            parts[:, whole[0, 0] - first, span] = self._rest_of_signal(channel)
-            own = whole[0, len(whole[0]) - one.parts.shape[1] :] - first
-            parts[:, own, span] = one.parts
-            part_of[own] = [0 if of == 0 else whole[0, of] for of in one.part_of]
-            shape = np.zeros((windows, one.shape.shape[1], 2, bins))
-            shape[..., span] = one.shape
-            shapes.append(shape)
-            nuisance_of.extend(which[one.shape_nuisance])
-            sample_of.extend(whole[0, one.shape_sample])
-            self._require_one_order(channel, whole, [*one.shape_sample, *one.part_of])
-        uncertain[0] = np.all(uncertain[1 + self.terms + self.fixed :])
+        for channel in range(len(self.problems)):
+            self._put_factors(channel, norm, uncertain)
+            self._put_templates(channel, fixed, parts, part_of)
+        uncertain[0] = np.all(uncertain[self.first_part :])
         return Nuisances(
             self.names,
             norm,
-            np.concatenate(shapes, axis=1),
-            np.array(nuisance_of, dtype=np.int64),
-            np.array(sample_of, dtype=np.int64),
+            *self._shapes(),
             fixed,
             self._observed(),
             np.concatenate([one.statistics for one in self.effects], axis=1),
@@ -128,6 +107,41 @@ class _Merger:
             parts,
             part_of,
         )
+
+    def _put_factors(self, channel: int, norm: Floats, uncertain: NDArray[np.bool_]) -> None:
+        one, which = self.effects[channel], self._nuisances_of(channel)
+        for sample, place in enumerate(self._samples_of(channel).T):
+            for j, name in enumerate(which):
+                norm[np.arange(len(norm)), name, place] += one.norm[:, j, sample]
+            uncertain[place] = one.uncertain[sample]
+
+    def _put_templates(self, channel: int, fixed: Floats, parts: Floats, part_of: Integers) -> None:
+        one, span = self.effects[channel], self._span(channel)
+        place = self._samples_of(channel)[0]
+        fixed[:, place[self._fixed(channel)] - 1 - self.terms, span] = one.fixed
+        parts[:, place[0] - self.first_part, span] = self._rest_of_signal(channel)
+        own = place[len(place) - one.parts.shape[1] :] - self.first_part
+        parts[:, own, span] = one.parts
+        part_of[own] = [0 if of == 0 else place[of] for of in one.part_of]
+        self._require_one_order(channel, [*one.shape_sample, *one.part_of])
+
+    def _shapes(self) -> tuple[Floats, Integers, Integers]:
+        """Return the changes of templates, and the nuisance and the sample of each."""
+        changes, nuisance_of, sample_of = [], [], []
+        for channel, one in enumerate(self.effects):
+            change = np.zeros((*one.shape.shape[:3], int(self.edges[-1])))
+            change[..., self._span(channel)] = one.shape
+            changes.append(change)
+            nuisance_of.append(self._nuisances_of(channel)[one.shape_nuisance])
+            sample_of.append(self._samples_of(channel)[0, one.shape_sample])
+        return np.concatenate(changes, axis=1), np.concatenate(nuisance_of), np.concatenate(sample_of)
+
+    def _span(self, channel: int) -> slice:
+        return slice(int(self.edges[channel]), int(self.edges[channel + 1]))
+
+    def _nuisances_of(self, channel: int) -> Integers:
+        names = self.effects[channel].names
+        return np.array([self.names.index(name) for name in names], dtype=np.int64)
 
     def _fixed(self, channel: int) -> slice:
         first = 1 + self.problems[channel].background.shape[1]
@@ -138,10 +152,9 @@ class _Merger:
         before = self.effects[:channel]
         one, windows = self.effects[channel], self.problems[0].windows
         first_fixed = 1 + self.terms + sum(other.fixed.shape[1] for other in before)
-        first_part = 1 + self.terms + self.fixed
-        parts = first_part + len(self.problems) + sum(other.parts.shape[1] for other in before)
+        parts = self.first_part + len(self.problems) + sum(other.parts.shape[1] for other in before)
         rest = [*(first_fixed + np.arange(one.fixed.shape[1])), *(parts + np.arange(one.parts.shape[1]))]
-        signal = np.full((windows, 1), first_part + channel)
+        signal = np.full((windows, 1), self.first_part + channel)
         others = np.tile(np.array(rest, dtype=np.int64), (windows, 1))
         return np.concatenate([signal, 1 + self.places[channel], others], axis=1)
 
@@ -151,7 +164,8 @@ class _Merger:
         rest: Floats = self.problems[channel].signal - one.parts[:, one.part_of == 0].sum(axis=1)
         return rest
 
-    def _require_one_order(self, channel: int, whole: Integers, samples: list[int]) -> None:
+    def _require_one_order(self, channel: int, samples: list[int]) -> None:
+        whole = self._samples_of(channel)
         if any(np.ptp(whole[:, sample]) > 0 for sample in samples):
             raise InputError(
                 f"channel {channel}: windows use different numbers of background terms, and the shape of a "

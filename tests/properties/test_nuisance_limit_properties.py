@@ -1,0 +1,95 @@
+"""Random windows with nuisances: CLs, limits and bands against pyhf."""
+
+import numpy as np
+import pyhf
+import pytest
+from hypothesis import Phase, given, reject, settings
+from hypothesis import strategies as st
+from scipy.stats import norm
+
+from scanner.interchange import STRENGTH, pyhf_workspace
+from scanner.likelihood import BinnedProblem
+from scanner.nuisances import Nuisances
+from scanner.stats import METHODS, Settings
+from scanner.stats.constrained_limits import cls_values
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:jsonschema.RefResolver:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::RuntimeWarning"),
+]
+rates = st.floats(-2.0, 6.0).map(lambda power: 10.0**power)
+seeds = st.integers(0, 2**32 - 1)
+deltas = st.just(0.0) | st.floats(0.01, 0.5)
+
+
+def window(rate, seed, nuisances, delta, terms):
+    """Nuisances scale and bend everything; those of dense windows are as small as their data tell."""
+    rng = np.random.default_rng(seed)
+    bins = int(rng.integers(3, 12))
+    x = np.linspace(-1.0, 1.0, bins)
+    signal = np.diff(norm.cdf(np.linspace(-3.0, 3.0, bins + 1) - rng.uniform(-1.0, 1.0)))
+    fixed = rate * np.exp(rng.normal(0.0, 0.3) * x) * rng.uniform(0.5, 2.0)
+    background = np.array([np.ones(bins), 1.0 + rng.uniform(-0.5, 0.5) * x])[:terms].reshape(terms, bins)
+    norms = np.zeros((1, nuisances, terms + 2, 2))
+    norms[0, :, 0] = rng.uniform([-0.2, 0.02], [-0.02, 0.2], (nuisances, 2))
+    norms[0, :, -1] = rng.uniform([-0.2, 0.02], [-0.02, 0.2], (nuisances, 2))
+    bent = rng.normal(0.0, 0.05, (nuisances, 1, 1)) * np.array([-1.0, 1.1])[:, None] * fixed * np.sin(3.0 * x)
+    effects = Nuisances(
+        tuple(f"n{j}" for j in range(nuisances)),
+        norms,
+        bent[None],
+        np.arange(nuisances),
+        np.full(nuisances, terms + 1),
+        fixed[None, None],
+        observed=rng.normal(0.0, 0.5, (1, nuisances)),
+        statistics=np.full((1, bins), delta),
+        uncertain=np.arange(terms + 2) == terms + 1,
+    )
+    truth = fixed + rate * background.sum(axis=0) + rng.uniform(0.0, 5.0) * np.sqrt(rate * bins) * signal
+    counts = rng.poisson(truth).astype(float)[None]
+    return BinnedProblem(counts, signal[None], background[None], nuisances=effects)
+
+
+def of_pyhf(one, largest):
+    """Return pyhf's data and model, with a range of the yield that is not negative and holds the limits."""
+    document = pyhf_workspace(one, 0)
+    for parameter in document["measurements"][0]["config"]["parameters"]:
+        if parameter["name"] == STRENGTH:
+            parameter["bounds"], parameter["inits"] = [[0.0, largest]], [0.3 * largest]
+    workspace = pyhf.Workspace(document)
+    codes = {"normsys": {"interpcode": "code4"}, "histosys": {"interpcode": "code4p"}}
+    model = workspace.model(modifier_settings=codes)
+    return workspace.data(model), model
+
+
+@pytest.fixture(scope="module")
+def minuit():
+    # numerical gradients do not bring Minuit closer to the minima of dense windows
+    pyhf.set_backend("numpy", pyhf.optimize.minuit_optimizer(tolerance=1e-2, strategy=1, maxiter=100_000))
+    yield
+    pyhf.set_backend("numpy")
+
+
+@settings(max_examples=6, deadline=None, phases=(Phase.explicit, Phase.generate))
+@given(rates, seeds, st.integers(1, 4), deltas)
+def test_limits_and_bands_are_those_of_pyhf(minuit, rate, seed, nuisances, delta):
+    """Without free background terms, which pyhf cannot keep from making bins negative, and with a nuisance.
+
+    At a fixed yield pyhf cannot fit a model that has nothing else.
+    """
+    one = window(rate, seed, nuisances, delta, 0)
+    limits = METHODS["asymptotic"](one, Settings(0.95))
+    largest = 5.0 * max(limits.yield_limit[0], limits.expected[0, -1])
+    for signal_yield in (limits.yield_limit[0], limits.expected[0, 2]):
+        ours = cls_values(one, np.array([signal_yield]))[0]
+        data, model = of_pyhf(one, largest)
+        try:
+            level, theirs = pyhf.infer.hypotest(
+                signal_yield, data, model, test_stat="qtilde", return_expected_set=True
+            )
+        except pyhf.exceptions.FailedMinimization:  # pyhf says itself that it has no answer
+            reject()
+        assert float(level) == pytest.approx(ours[0], rel=5e-3, abs=1e-6)
+        assert float(theirs[2]) == pytest.approx(ours[3], rel=5e-3, abs=1e-6)
+    assert cls_values(one, limits.yield_limit)[0, 0] == pytest.approx(0.05, rel=1e-4)
+    assert ours[3] == pytest.approx(0.05, rel=1e-4)

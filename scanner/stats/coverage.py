@@ -17,6 +17,8 @@ from scanner.likelihood import BinnedProblem, Floats
 from scanner.seeds import key_of
 from scanner.stats import METHODS, auto
 from scanner.stats.counting import with_counting
+from scanner.stats.neyman import intervals_cover
+from scanner.stats.posterior import credible_limits_cover
 from scanner.stats.pseudo import LinearWindow
 from scanner.stats.sampling import poisson_toys
 from scanner.stats.settings import Settings
@@ -69,7 +71,12 @@ def automatic_cover(problem: BinnedProblem, signal_yield: float, settings: Setti
     return found
 
 
-COVERS: dict[str, Covers] = {"toys": toys_cover, "auto": automatic_cover}
+COVERS: dict[str, Covers] = {
+    "toys": toys_cover,
+    "auto": automatic_cover,
+    "bayesian": credible_limits_cover,
+    "feldman_cousins": intervals_cover,
+}
 """Tests that are cheaper than to set the limits of that method."""
 
 

@@ -56,7 +56,7 @@ def likelihoods(
     document : dict
     """
     run = open_cube_run(cube)
-    engine.refuse_unbinned(run.search, "an export of the likelihoods")
+    engine.refuse_special(run.search, "an export of the likelihoods")
     names = [c.name for c in run.search.configurations]
     if configuration is not None and configuration not in names:
         raise InputError(f"no configuration {configuration!r}: take one of {', '.join(names)}")

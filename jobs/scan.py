@@ -77,10 +77,7 @@ def make_plan(search: Search, store: EventStore, url: str, options: Options) -> 
 
 def check_method(method: str, search: Search) -> None:
     """Refuse an unknown statistical method, or one that the search's likelihood has not."""
-    from scanner.stats import METHODS
-    from scanner.stats.unbinned import UNBINNED_METHODS
-
-    possible = UNBINNED_METHODS if engine.unbinned(search) else tuple(METHODS)
+    possible = engine.methods(search)
     if method not in possible:
         kind = " of an unbinned likelihood" if engine.unbinned(search) else ""
         raise InputError(f"unknown method {method!r}{kind}: take one of {', '.join(possible)}")

@@ -142,7 +142,7 @@ def open_look(cube: str) -> Look:
     run = work.open_run(place)
     if run.plan.scan_identity != identity:
         raise InputError(f"{cube} was not made by the run {place}: scan again with --overwrite")
-    engine.refuse_unbinned(run.search, "a global significance")
+    engine.refuse_special(run.search, "a global significance")
     return _look_of(run.ticket)
 
 

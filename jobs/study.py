@@ -133,7 +133,7 @@ def make_job(kind: str, search: Search, store: str, options: Options) -> Job:
     if kind not in STUDIES:
         raise InputError(f"unknown study {kind!r}: take one of {', '.join(STUDIES)}")
     engine.check_runnable(search)
-    engine.refuse_unbinned(search, "a study")
+    engine.refuse_special(search, "a study")
     engine.check_single(search, "a study")
     scan.check_method(options.method, search)
     _check_numbers(options)

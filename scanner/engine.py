@@ -11,11 +11,13 @@ from scanner.channel import ChannelPlan, WindowTable
 from scanner.channels import views
 from scanner.definition import Search
 from scanner.errors import InputError
+from scanner.floating_model import floats
 from scanner.schema.axes import Region
 from scanner.schema.densities import Background
 from scanner.schema.functions import Function
 from scanner.selection import Selection
 from scanner.stats import METHODS
+from scanner.stats.floating import FLOATING_METHODS
 from scanner.stats.unbinned import UNBINNED_METHODS
 from scanner.templates import WindowModel, highest_terms, nonlinear_start, window_model
 from scanner.variables import constants, region_of, window_variables
@@ -31,10 +33,11 @@ __all__ = [
     "cuts",
     "grids",
     "highest_terms",
+    "methods",
     "nonlinear_start",
     "pass_name",
     "pass_names",
-    "refuse_unbinned",
+    "refuse_special",
     "region_of",
     "selections",
     "unbinned",
@@ -172,18 +175,48 @@ def unbinned(search: Search) -> bool:
     return search.method.likelihood == "unbinned"
 
 
-def refuse_unbinned(search: Search, what: str) -> None:
-    """Refuse what is done in bins only.
+def refuse_special(search: Search, what: str) -> None:
+    """Refuse what knows nothing but bins and fixed templates.
 
     Raises
     ------
     InputError
-        If the search has an unbinned likelihood.
+        If the search has an unbinned likelihood or floating parameters.
     """
     if unbinned(search):
         raise InputError(
             f"{what} of a search with an unbinned likelihood is not possible: take `likelihood: binned`"
         )
+    if floats(search):
+        raise InputError(f"{what} of a search with floating parameters is not possible: hold them")
+
+
+def methods(search: Search) -> tuple[str, ...]:
+    """Return the names of the methods that set limits for the likelihood of a search."""
+    if unbinned(search):
+        return UNBINNED_METHODS
+    return FLOATING_METHODS if floats(search) else tuple(METHODS)
+
+
+def _beyond_floating(search: Search) -> dict[str, bool]:
+    here, background = floats(search), search.background
+    channels = [single.background.floating for single in views(search).values()]
+    return {
+        "floating parameters of an unbinned likelihood": here and unbinned(search),
+        "floating parameters in several channels": (here or any(channels)) and len(search.channels) > 1,
+        f"floating parameters with an order by {background.choose}": here and background.choose != "fixed",
+        f"floating limits by {search.method.limit} (possible: {', '.join(FLOATING_METHODS)})": (
+            here and search.method.limit not in FLOATING_METHODS
+        ),
+        f"a floating background of shape {background.shape!r}, which has no parameters": (
+            background.floating and not shapes.BACKGROUNDS[background.shape].parameters
+            if background.shape in shapes.BACKGROUNDS
+            else False
+        ),
+        f"a floating width of the signal shape {search.signal.shape!r}": (
+            search.signal.floating.width is not None and search.signal.width is None
+        ),
+    }
 
 
 def _beyond_unbinned(search: Search) -> dict[str, bool]:
@@ -220,6 +253,7 @@ def check_runnable(search: Search) -> None:
         f"windows of shape {search.window.shape}": search.window.shape != "interval",
         "explicit binning": bool(search.window.binning),
         **_beyond_unbinned(search),
+        **_beyond_floating(search),
         f"limits by {search.method.limit}": search.method.limit not in METHODS,
         f"published counts instead of events ({search.inputs})": search.inputs != "events",
         f"signal shape {search.signal.shape!r}": search.signal.shape not in shapes.SIGNALS,

@@ -2,10 +2,11 @@
 
 A window expects ν_b = s S_b(φ) + Σ_k c_k B_kb(φ). At given φ the rest is the linear problem of
 `scanner.fit`, so that only F(φ) = min over s and c of the NLL is left, whose gradient is that of the NLL at
-the minimum over the rest (the envelope theorem), Σ_b (1 − n_b/ν_b) ∂ν_b/∂φ, and whose curvature is the
-Fisher information of φ less what s and c explain of it. That is Gauss and Newton's method, which fits the
-templates linearised around φ, moves φ and linearises anew; steps are damped as by Levenberg and
-Marquardt, so that F never rises. φ stays within bounds.
+the minimum over the rest (the envelope theorem), Σ_b (1 − n_b/ν_b) ∂ν_b/∂φ, and whose curvature is, to
+begin with, the Fisher information of φ less what s and c explain of it. That is Gauss and Newton's
+method, which fits the templates linearised around φ, moves φ and linearises anew; the curvature then
+learns from every step. Steps are damped as by Levenberg and Marquardt, so that F never rises. φ stays
+within bounds.
 """
 
 from collections.abc import Callable
@@ -21,8 +22,8 @@ from scanner.likelihood import BinnedProblem, Floats
 Flags = NDArray[np.bool_]
 
 STEPS = 60
-CLOSE = 1e-8
-"""Gain in the NLL below which a window has converged: a hundredth of a percent of an error."""
+CLOSE = 1e-7
+"""Gain in the NLL below which a window has converged: half a thousandth of an error."""
 STIFF = 1e8
 """Damping at which no step that matters is left."""
 RIDGE = 1e-9
@@ -30,21 +31,27 @@ RIDGE = 1e-9
 
 @dataclass(frozen=True)
 class FloatingTemplates:
-    """Templates of W windows at some values of P parameters, and their derivatives."""
+    """Templates of W windows at some values of P parameters."""
 
     signal: Floats
     """(W, B) bin integrals of a unit signal."""
     background: Floats
     """(W, K, B) bin integrals of the background's terms."""
-    signal_slopes: Floats
-    """(W, P, B) derivatives of the signal."""
-    background_slopes: Floats
-    """(W, P, K, B) derivatives of the background; what is in the span of its terms may be left out."""
 
     def put(self, rows: Flags, other: "FloatingTemplates") -> None:
         """Take the windows of a mask from another."""
-        for name in ("signal", "background", "signal_slopes", "background_slopes"):
+        for name in ("signal", "background"):
             getattr(self, name)[rows] = getattr(other, name)[rows]
+
+
+@dataclass(frozen=True)
+class TemplateSlopes:
+    """Derivatives of the templates of W windows with respect to P parameters."""
+
+    signal: Floats
+    """(W, P, B) of the signal."""
+    background: Floats
+    """(W, P, K, B) of the background; what is in the span of its terms may be left out."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,8 @@ class FloatingProblem:
         Events in each bin.
     templates : callable
         From parameters (W, P) to the templates; a window's depend on its own parameters alone.
+    slopes : callable
+        From parameters to the derivatives.
     start, low, high : (W, P) float
         Where fits start, and the bounds.
     terms : (W,) int
@@ -69,6 +78,7 @@ class FloatingProblem:
 
     counts: Floats
     templates: Callable[[Floats], FloatingTemplates]
+    slopes: Callable[[Floats], TemplateSlopes]
     start: Floats
     low: Floats
     high: Floats
@@ -146,39 +156,78 @@ def _point(problem: FloatingProblem, fixed: Floats, parameters: Floats) -> Float
 
 def _descend(problem: FloatingProblem, fixed: Floats, start: Floats) -> FloatingFit:
     """Minimise F from one start; a window stops by itself, whatever the others do."""
+    free = np.isnan(fixed)
     best = _point(problem, fixed, start)
+    gradient, matrix = _curvature(problem, best, free)
     moving = np.isin(best.linear.status, USABLE)
     damping = np.full(problem.windows, 1e-3)
     for _ in range(STEPS):
         if not moving.any():
             return best
-        step = _step(problem, best, np.isnan(fixed), damping)
+        step = _step(problem, best.parameters, gradient, matrix, damping)
         trial = np.clip(best.parameters + step, problem.low, problem.high)
-        tried = _point(problem, fixed, np.where(moving[:, None], trial, best.parameters))
+        trial = np.where(moving[:, None], trial, best.parameters)
+        tried = _point(problem, fixed, trial)
+        slope, _ = _curvature(problem, tried, free)
+        matrix = _learn(matrix, trial - best.parameters, slope - gradient)
         with np.errstate(invalid="ignore"):
             gain = best.linear.nll - tried.linear.nll
             better = moving & (gain >= 0.0)
             going = ~(np.abs(gain) <= CLOSE) & (damping < STIFF)
         _put(best, better, tried)
+        gradient[better] = slope[better]
         damping *= np.where(better, 0.1, 10.0)
         moving &= going
     best.linear.status[moving] = NOT_CONVERGED
     return best
 
 
-def _step(problem: FloatingProblem, point: FloatingFit, free: Flags, damping: Floats) -> Floats:
-    """Return the damped step of each window, (W, P), with parameters that press on a bound held."""
-    gradient, information = _curvature(problem, point, free)
-    at_low, at_high = point.parameters <= problem.low, point.parameters >= problem.high
-    held = (at_low & (gradient > 0.0)) | (at_high & (gradient < 0.0))
-    unit = np.eye(gradient.shape[1])
-    width = (problem.high - problem.low)[:, :, None]
+def _learn(matrix: Floats, step: Floats, change: Floats) -> Floats:
+    """Return the curvature with what a step and the change of the gradient say, by damped BFGS.
+
+    Fluctuations of the data make the curvature differ from its expectation (Nocedal, Wright, Numerical
+    Optimization, eqs. 6.19 and 18.14 to 18.16).
+    """
+    forced = (matrix @ step[:, :, None])[..., 0]
+    stiff, seen = (step * forced).sum(axis=1), (step * change).sum(axis=1)
+    known = (stiff > 0.0) & np.isfinite(seen)
+    size = np.where(known, stiff, 1.0)
+    short = seen < 0.2 * stiff
+    mix = np.where(short, 0.8 * size / np.where(short & known, stiff - seen, 1.0), 1.0)[:, None]
+    force = np.where(known[:, None], mix * np.nan_to_num(change) + (1.0 - mix) * forced, 0.0)
+    along = np.where(known, (step * force).sum(axis=1), 1.0)
+    added = force[:, :, None] * force[:, None, :] / along[:, None, None]
+    gone = forced[:, :, None] * forced[:, None, :] / size[:, None, None]
+    update: Floats = np.where(known[:, None, None], matrix + added - gone, matrix)
+    return update
+
+
+def _step(
+    problem: FloatingProblem, at: Floats, gradient: Floats, curvature: Floats, damping: Floats
+) -> Floats:
+    """Return the damped step of each window, (W, P).
+
+    Parameters that press on a bound are held; where a step meets a bound, the others adapt to it.
+    """
+    held = ((at <= problem.low) & (gradient > 0.0)) | ((at >= problem.high) & (gradient < 0.0))
+    width = problem.high - problem.low
+    step = _solve(gradient, curvature, held, width, damping)
+    inside = np.clip(at + step, problem.low, problem.high) - at
+    cut = ~held & (inside != at + step - at)
+    stopped = np.where(cut, inside, 0.0)
+    pull = gradient + (curvature @ stopped[:, :, None])[..., 0]
+    return np.where(cut, stopped, _solve(pull, curvature, held | cut, width, damping))
+
+
+def _solve(gradient: Floats, curvature: Floats, held: Flags, width: Floats, damping: Floats) -> Floats:
+    """Return the damped Newton step of the parameters that are not held."""
+    unit, scale = np.eye(gradient.shape[1]), width[:, :, None]
     # In units of the bounds' distance a parameter without information has a step of its own.
-    scaled = np.where(held[:, :, None] | held[:, None, :], 0.0, information) * width * width.swapaxes(1, 2)
+    scaled = np.where(held[:, :, None] | held[:, None, :], 0.0, curvature) * scale * scale.swapaxes(1, 2)
     diagonal = np.einsum("wpp->wp", scaled)[:, :, None] * unit
     matrix = scaled + damping[:, None, None] * diagonal + (RIDGE + held[:, None, :]) * unit
-    slope = np.where(held, 0.0, gradient)[:, :, None] * width
-    step: Floats = -(width * np.linalg.solve(matrix, slope))[..., 0]
+    slope = np.where(held, 0.0, gradient)[:, :, None] * scale
+    step: Floats = -(scale * np.linalg.solve(matrix, slope))[..., 0]
     return np.nan_to_num(step)
 
 
@@ -191,8 +240,9 @@ def _curvature(problem: FloatingProblem, point: FloatingFit, free: Flags) -> tup
     safe = np.where(positive, expected, 1.0)
     miss = np.where(positive, 1.0 - problem.counts / safe, 0.0)
     weight = np.where(positive, 1.0 / safe, 0.0)
-    moved = np.nan_to_num(linear.yields)[:, None, None] * t.signal_slopes
-    moved = moved + (coefficients[:, None, None, :] @ t.background_slopes)[:, :, 0]
+    slopes = problem.slopes(point.parameters)
+    moved = np.nan_to_num(linear.yields)[:, None, None] * slopes.signal
+    moved = moved + (coefficients[:, None, None, :] @ slopes.background)[:, :, 0]
     rest = np.concatenate([t.background, (free[:, None] * t.signal)[:, None]], axis=1)
     own, mixed, others = (
         (a * weight[:, None]) @ b.swapaxes(1, 2) for a, b in ((moved, moved), (moved, rest), (rest, rest))

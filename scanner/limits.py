@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scanner import engine
 from scanner.definition import Search
 from scanner.fit import fit
+from scanner.floating_model import Floating, floats, scan_floating
 from scanner.joint import BlockModel, block_model, total_rate
 from scanner.likelihood import BinnedProblem
 from scanner.models import MODELS
@@ -79,17 +80,23 @@ def scan_block(
     expected = block_model(search, grid, counts, block, parameters)
     problem = _problem(search, grid, counts, block, expected, configuration, identity)
     mass = grid.mass[block]
-    if candidates is None:
-        limits = block_limits(search, problem, mass, method)
-        quality, quality_toys = goodness_of_fit(problem, limits.fit_quality)
-    else:
-        nonlinear = expected.nonlinear[0]
+    extra: Results = {}
+    free = replace(problem, nuisances=None)  # systematics enter neither unbinned nor floating likelihoods
+    settings, nonlinear = Settings(search.confidence_level), expected.nonlinear[0]
+    if candidates is not None:
         unbinned = unbinned_problem(
             search, grid, block, candidates, expected.model, nonlinear, parameters, problem
         )
-        free = replace(problem, nuisances=None)  # systematics do not enter unbinned likelihoods
-        limits = unbinned_limits(unbinned, free, Settings(search.confidence_level), method)
-        quality, quality_toys = limits.fit_quality, np.zeros(len(mass), dtype=np.int64)
+        limits = unbinned_limits(unbinned, free, settings, method)
+    elif floats(search):
+        floating = Floating(search, grid, block, parameters, expected.model, nonlinear)
+        limits, found = scan_floating(floating, free, settings, method)
+        extra |= found
+    else:
+        limits = block_limits(search, problem, mass, method)
+    quality, quality_toys = limits.fit_quality, np.zeros(len(mass), dtype=np.int64)
+    if candidates is None and not floats(search):
+        quality, quality_toys = goodness_of_fit(problem, limits.fit_quality)
     efficiency = total_rate(expected.parts)
     results: Results = {
         "n_observed": problem.counts.sum(axis=1).astype(np.int64),
@@ -114,7 +121,7 @@ def scan_block(
         "fit_attempts": limits.attempts,
         "fit_rung": rungs(limits),
     }
-    results |= _backgrounds(expected, problem.terms)
+    results |= _backgrounds(expected, problem.terms) | extra
     if expected.model.peaks.shape[1]:
         results["peak_yield"] = peak_yields(expected.model, limits.background_coefficients)
     results |= physics_limits(search, mass, limits.yield_limit, limits.expected, efficiency, exposure)

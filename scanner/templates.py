@@ -113,6 +113,7 @@ def signal_templates(
     *,
     mass_scale: Floats | float = 1.0,
     resolution_scale: Floats | float = 1.0,
+    width_scale: Floats | float = 1.0,
 ) -> Floats:
     """Integrate a unit signal over the bins of a block of windows, (W, B).
 
@@ -120,10 +121,14 @@ def signal_templates(
     ----------
     mass_scale, resolution_scale : (W,) float or float
         Factors on the position of the peak and on its resolution; a natural width stays as it is.
+    width_scale : (W,) float or float
+        Factor on the natural width.
     """
     mass = grid.mass[block]
     resolution = grid.resolution[block] * resolution_scale
     extra = signal_parameters(search, mass, resolution, parameters)
+    if "width" in extra:
+        extra["width"] = extra["width"] * width_scale
     edges_mass = grid.edges_mass[grid.edge_indices(block)]
     return shapes.signal_integrals(search.signal.shape, edges_mass, mass * mass_scale, resolution, extra)
 

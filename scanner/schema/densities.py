@@ -56,8 +56,22 @@ SHAPE_CONSTANTS = {
     "threshold_polynomial": ("threshold", "power"),
 }
 """Numbers that a background shape takes from the definition; those of no other shape."""
+HalfRange = Annotated[Number, Field(gt=0.0, lt=1.0)]
 DEFAULT_POWER = 0.5
 MOST_POWER = 100.0
+
+
+class Floating(Strict):
+    """Parameters of the signal's shape that are fitted, each with how far it may go to either side."""
+
+    mass: Resolutions | None = Field(default=None, description="position of the peak")
+    resolution: HalfRange | None = Field(default=None, description="relative change of the resolution")
+    width: HalfRange | None = Field(default=None, description="relative change of a voigt's natural width")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What floats."""
+        return tuple(name for name in ("mass", "resolution", "width") if getattr(self, name) is not None)
 
 
 class Signal(Sourced):
@@ -76,6 +90,7 @@ class Signal(Sourced):
     )
     stated_efficiency: NumberFunction | None = Field(default=None, alias="efficiency")
     parameters: dict[FreeName, NumberFunction] = Field(default_factory=dict)
+    floating: Floating = Field(default=Floating(), description="parameters that are fitted in each window")
     template: Name | None = Field(default=None, description="sample that a template signal is taken from")
     source: Source | None = None
 
@@ -202,6 +217,10 @@ class Background(Strict):
     choose: Literal["fixed", "f_test", "discrete_profile"] = Field(
         default="fixed",
         description="how each window's order is chosen; all but fixed take `order` as the highest one",
+    )
+    floating: bool = Field(
+        default=False,
+        description="fit slope or powers of the shape at every yield, not only to first order",
     )
     estimate: Literal["fit", "simulation", "sideband", "given"] = "fit"
     sideband: Sideband | None = None

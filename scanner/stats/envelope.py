@@ -180,7 +180,9 @@ class Deviance(Protocol):
         """Return q̃ of yields (W,)."""
 
 
-def crossing_limits(data: Deviance, asimov: Deviance, settings: Settings) -> tuple[Floats, Floats]:
+def crossing_limits(
+    data: Deviance, asimov: Deviance, settings: Settings, points: int = GRID, close: float = CLOSE
+) -> tuple[Floats, Floats]:
     """Return the observed limit (W,) and the expected ones (W, 5): the last crossings of CLs and √q_A."""
     log_alpha = np.log1p(-settings.confidence_level)
 
@@ -191,13 +193,13 @@ def crossing_limits(data: Deviance, asimov: Deviance, settings: Settings) -> tup
         return np.sqrt(asimov.q_tilde(s))
 
     start = np.maximum(data.best, 0.0)
-    (observed,) = last_crossings(excess, (-log_alpha,), start, start + 3.0 * data.error)
+    (observed,) = last_crossings(excess, (-log_alpha,), start, start + 3.0 * data.error, points, close)
     targets = gaussian_limits(settings.confidence_level)
-    bands = last_crossings(root, tuple(targets), np.zeros_like(start), 4.0 * asimov.error)
+    bands = last_crossings(root, tuple(targets), np.zeros_like(start), 4.0 * asimov.error, points, close)
     return observed, np.stack(bands, axis=1)
 
 
-def half_width(data: Deviance) -> Floats:
+def half_width(data: Deviance, close: float = CLOSE) -> Floats:
     """Return half the width of the region where Λ is within 1 of its minimum; its upper half at an edge."""
 
     def above(distance: Floats) -> Floats:
@@ -208,14 +210,19 @@ def half_width(data: Deviance) -> Floats:
 
     nothing = np.zeros_like(data.best)
     (up,), (down,) = (
-        last_crossings(curve, (1.0,), nothing, 1.5 * data.error, points=10) for curve in (above, below)
+        last_crossings(curve, (1.0,), nothing, 1.5 * data.error, 10, close) for curve in (above, below)
     )
     error: Floats = np.where(np.isfinite(down), 0.5 * (up + down), up)
     return error
 
 
 def last_crossings(
-    curve: Curve, levels: Sequence[float], start: Floats, stop: Floats, points: int = GRID
+    curve: Curve,
+    levels: Sequence[float],
+    start: Floats,
+    stop: Floats,
+    points: int = GRID,
+    close: float = CLOSE,
 ) -> list[Floats]:
     """Return the largest arguments at which a curve rises through each of some levels.
 
@@ -228,6 +235,8 @@ def last_crossings(
         Where to look; `stop` moves on, doubling the distance, until the curve is above the levels there.
     points : int
         Arguments from start to stop between which crossings are looked for.
+    close : float
+        Relative width of a bracket that ends the search.
 
     Returns
     -------
@@ -238,7 +247,7 @@ def last_crossings(
     arguments = np.linspace(0.0, 1.0, points)[:, None] * (stop - start) + start
     arguments[-1] = stop
     values = np.array([curve(x) for x in arguments[:-1]] + [reach])
-    return [_last_crossing(curve, level, arguments, values) for level in levels]
+    return [_last_crossing(curve, level, arguments, values, close) for level in levels]
 
 
 def _beyond(curve: Curve, level: float, start: Floats, stop: Floats) -> tuple[Floats, Floats]:
@@ -252,7 +261,7 @@ def _beyond(curve: Curve, level: float, start: Floats, stop: Floats) -> tuple[Fl
     return stop, reach
 
 
-def _last_crossing(curve: Curve, level: float, arguments: Floats, values: Floats) -> Floats:
+def _last_crossing(curve: Curve, level: float, arguments: Floats, values: Floats, close: float) -> Floats:
     """Find the last pair of neighbouring arguments that encloses the level, and close it."""
     below = values[:-1] < level
     last = len(below) - 1 - np.argmax(below[::-1], axis=0)
@@ -260,14 +269,14 @@ def _last_crossing(curve: Curve, level: float, arguments: Floats, values: Floats
     ends = (arguments[last, columns], arguments[last + 1, columns])
     heights = (values[last, columns] - level, values[last + 1, columns] - level)
     found = below.any(axis=0) & (values[-1] > level)
-    return np.where(found, _refine(lambda x: curve(x) - level, *ends, *heights), np.nan)
+    return np.where(found, _refine(lambda x: curve(x) - level, *ends, *heights, close), np.nan)
 
 
-def _refine(curve: Curve, low: Floats, high: Floats, f_low: Floats, f_high: Floats) -> Floats:
+def _refine(curve: Curve, low: Floats, high: Floats, f_low: Floats, f_high: Floats, close: float) -> Floats:
     """Close brackets by the Illinois method; a window's bracket moves by its own values alone."""
     side = np.zeros(low.size)
     for _ in range(STEPS):
-        active = (np.abs(high - low) > CLOSE * np.abs(high)) & (f_low < 0.0) & (f_high > 0.0)
+        active = (np.abs(high - low) > close * np.abs(high)) & (f_low < 0.0) & (f_high > 0.0)
         if not active.any():
             break
         with np.errstate(invalid="ignore", divide="ignore"):

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import chdtrc, ndtr
 
 from scanner.constants import QUANTILES
-from scanner.fit import USABLE
+from scanner.fit import USABLE, fit
 from scanner.floating import FloatingFit, FloatingProblem, fit_floating
 from scanner.likelihood import BinnedProblem, Floats
 from scanner.stats.auto import THRESHOLD
@@ -21,6 +21,10 @@ from scanner.stats.envelope import crossing_limits, half_width
 from scanner.stats.limits import ASYMPTOTIC, NO_LIMIT, Limits
 from scanner.stats.settings import Settings
 
+POINTS = 8
+"""Yields at which a crossing is looked for first: a profile over these parameters rises steadily."""
+CLOSE = 1e-5
+"""Relative precision of limits, above what the fits' own leaves of them."""
 FLOATING_METHODS = ("auto", "asymptotic")
 """Methods of scans with floating parameters."""
 
@@ -37,12 +41,15 @@ class Profile:
     """(W,) 2NLL there."""
     error: Floats
     """(W,) error of the yield with the parameters held, a scale to search on."""
+    without: Floats
+    """(W,) 2NLL without signal."""
 
     @classmethod
-    def of(cls, problem: FloatingProblem, starts: tuple[Floats, ...] = ()) -> "Profile":
-        """Fit a problem with a free yield."""
-        free = fit_floating(problem, starts=starts)
-        return cls(problem, free, free.linear.yields, 2.0 * free.linear.nll, free.linear.errors)
+    def of(cls, problem: FloatingProblem, null: FloatingFit) -> "Profile":
+        """Fit a problem with a free yield, from its start; `null` is its fit without signal."""
+        free = fit_floating(problem)
+        twice = 2.0 * free.linear.nll, 2.0 * null.linear.nll
+        return cls(problem, free, free.linear.yields, twice[0], free.linear.errors, twice[1])
 
     def at(self, yields: Floats) -> Floats:
         """Return 2NLL at given yields, (W,); infinite where there is no fit."""
@@ -52,7 +59,7 @@ class Profile:
 
     def q_tilde(self, yields: Floats) -> Floats:
         """Return q̃ of given yields, (W,)."""
-        reference = np.where(self.best < 0.0, self.at(np.zeros_like(yields)), self.minimum)
+        reference = np.where(self.best < 0.0, self.without, self.minimum)
         q: Floats = np.where(self.best > yields, 0.0, np.maximum(self.at(yields) - reference, 0.0))
         return q
 
@@ -68,8 +75,8 @@ def floating_limits(
         The same windows with the parameters held, from which limits are counted: by `auto` below an
         effective background of `scanner.stats.auto.THRESHOLD`, and where no asymptotic limit was found.
     """
-    data = Profile.of(problem)
-    null = fit_floating(problem, np.zeros(problem.windows), (data.free.parameters, problem.start))
+    null = fit_floating(replace(problem, others=()), np.zeros(problem.windows))
+    data = Profile.of(problem, null)
     limits = _asymptotic(data, null, settings)
     if method == "asymptotic":
         return limits, data.free, null
@@ -87,14 +94,13 @@ def _asymptotic(data: Profile, null: FloatingFit, settings: Settings) -> Limits:
     found = np.full((windows, 1 + len(QUANTILES)), np.nan)
     error = np.full(windows, np.nan)
     if known.any():
-        expected = np.maximum(null.expectation, 0.0)
-        asimov = Profile.of(replace(problem, counts=expected), (null.parameters,))
+        asimov = _asimov(problem, null)
         with np.errstate(invalid="ignore"):
-            observed, bands = crossing_limits(data, asimov, settings)
-            error = half_width(data)
+            observed, bands = crossing_limits(data, asimov, settings, POINTS, CLOSE)
+            error = half_width(data, CLOSE)
         found = np.where(known[:, None], np.concatenate([observed[:, None], bands], axis=1), np.nan)
     found[~np.all(np.isfinite(found), axis=1)] = np.nan
-    rise = 2.0 * null.linear.nll - data.minimum
+    rise = data.without - data.minimum
     z = np.where(data.best > 0.0, np.sqrt(np.maximum(np.nan_to_num(rise), 0.0)), 0.0)
     z[~known] = np.nan
     none = np.zeros(windows, dtype=np.int64)
@@ -116,6 +122,15 @@ def _asymptotic(data: Profile, null: FloatingFit, settings: Settings) -> Limits:
         toys_failed=none.copy(),
         yield_limit_error=np.full(windows, np.nan),
     )
+
+
+def _asimov(problem: FloatingProblem, null: FloatingFit) -> Profile:
+    """Return the profile of the expectation without signal, whose minimum is there."""
+    expected = replace(problem, counts=np.maximum(null.expectation, 0.0), start=null.parameters)
+    scale = fit(expected.at(null.templates), second_opinion=False)
+    at = replace(null, linear=scale)
+    nothing = np.zeros(problem.windows)
+    return Profile(expected, at, nothing, 2.0 * scale.nll, scale.errors, 2.0 * scale.nll)
 
 
 def _under(problem: FloatingProblem, null: FloatingFit) -> Floats:

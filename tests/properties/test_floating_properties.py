@@ -11,7 +11,7 @@ from scipy.stats import norm as gauss
 
 from scanner import shapes
 from scanner.fit import STATUS_MEANINGS
-from scanner.floating import FloatingProblem, FloatingTemplates, fit_floating
+from scanner.floating import FloatingProblem, FloatingTemplates, TemplateSlopes, fit_floating
 from scanner.likelihood import BinnedProblem
 from scanner.stats import Settings
 from scanner.stats.floating import floating_limits
@@ -27,17 +27,25 @@ def signal(mass, width):
     return shapes.signal_integrals("gaussian", edges, mass, width, {})
 
 
+def exponential(slope):
+    edges, one = np.tile(EDGES, (len(slope), 1)), np.ones(len(slope), dtype=np.int64)
+    return shapes.background_integrals("exponential", edges, {"slope": slope}, one, derivatives=True)
+
+
 def templates(parameters):
     """Return templates at mass, width and slope, (W, 3)."""
     mass, width, slope = parameters.T
-    edges, one = np.tile(EDGES, (len(mass), 1)), np.ones(len(mass), dtype=np.int64)
-    terms = shapes.background_integrals("exponential", edges, {"slope": slope}, one, derivatives=True)
-    slopes = np.zeros((len(mass), 3, 1, BINS))
-    slopes[:, 2, 0] = terms[:, 1]
+    return FloatingTemplates(signal(mass, width), exponential(slope)[:, :1].copy())
+
+
+def derivatives(parameters):
+    mass, width, slope = parameters.T
+    background = np.zeros((len(mass), 3, 1, BINS))
+    background[:, 2, 0] = exponential(slope)[:, 1]
     bent = np.zeros((len(mass), 3, BINS))
     bent[:, 0] = (signal(mass + STEP, width) - signal(mass - STEP, width)) / (2.0 * STEP)
     bent[:, 1] = (signal(mass, width + STEP) - signal(mass, width - STEP)) / (2.0 * STEP)
-    return FloatingTemplates(signal(mass, width), terms[:, :1].copy(), bent, slopes)
+    return TemplateSlopes(bent, background)
 
 
 BOUNDS = np.array([[MASS - 0.03, MASS + 0.03], [0.6 * WIDTH, 1.5 * WIDTH], [-5.0, 5.0]])
@@ -50,7 +58,7 @@ def problem(counts):
     others = tuple(np.tile([m, WIDTH, 0.1], (windows, 1)) for m in (MASS - 0.02, MASS + 0.02))
     core = np.tile(np.abs(0.5 * (EDGES[1:] + EDGES[:-1]) - MASS) < 0.08, (windows, 1))
     one = np.ones(windows, dtype=np.int64)
-    return FloatingProblem(counts, templates, start, low, high, one, core, others)
+    return FloatingProblem(counts, templates, derivatives, start, low, high, one, core, others)
 
 
 def expected(s, c, mass, width, slope):

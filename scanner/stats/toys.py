@@ -17,6 +17,7 @@ from scanner.kernels.window import usable
 from scanner.likelihood import BinnedProblem
 from scanner.nuisances import Integers
 from scanner.stats.asymptotic import asymptotic_limits_above, gaussian_limits
+from scanner.stats.constrained_pseudo import ConstrainedWindow
 from scanner.stats.limits import NO_LIMIT, TOYS, Limits
 from scanner.stats.pseudo import LinearWindow, PseudoExperiments
 from scanner.stats.settings import Settings
@@ -36,12 +37,12 @@ def toy_limits(problem: BinnedProblem, settings: Settings) -> Limits:
     Raises
     ------
     InputError
-        If there are no toys to throw, or nuisances other than samples of fixed expectation.
+        If there are no toys to throw.
     """
     if settings.toys < 1:
         raise InputError("the method toys needs toys: give their number, such as 10000")
-    require_linear(problem)
-    return with_toys(problem, settings, _fits(problem), np.arange(problem.windows))
+    fits = asymptotic_limits_above(problem, settings, np.inf)
+    return with_toys(problem, settings, fits, np.arange(problem.windows))
 
 
 def with_toys(problem: BinnedProblem, settings: Settings, limits: Limits, windows: Integers) -> Limits:
@@ -54,7 +55,7 @@ def with_toys(problem: BinnedProblem, settings: Settings, limits: Limits, window
         )
     }
     for w in windows:
-        window = LinearWindow(problem, int(w))
+        window = pseudo_experiments(problem, int(w))
         if not usable(window.status):
             continue
         roots = window_limits(window, settings)
@@ -91,20 +92,9 @@ def local_p(window: PseudoExperiments, toys: int, asymptotic: float) -> float:
     return asymptotic if unresolved and asymptotic < p else p  # NaN is not below
 
 
-def require_linear(problem: BinnedProblem) -> None:
-    """Refuse nuisances that the fits of toys do not know."""
+def pseudo_experiments(problem: BinnedProblem, window: int) -> LinearWindow | ConstrainedWindow:
+    """Return what throws the toys of a window: the fast fits where nuisances are but fixed samples."""
     nuisances = problem.nuisances
-    if nuisances is not None and (nuisances.names or np.any(nuisances.statistics != 0.0)):
-        raise InputError(
-            "a limit by toys of windows with nuisances is not possible yet: leave them out, or export"
-        )
-
-
-def _fits(problem: BinnedProblem) -> Limits:
-    """Return the fits of every window, without limits."""
-    limits = asymptotic_limits_above(replace(problem, nuisances=None), Settings(0.9), np.inf)
-    if problem.nuisances is None:
-        return limits
-    nothing = np.full(problem.windows, np.nan)
-    unknown = ("signal_yield", "signal_yield_error", "n_background", "fit_quality", "effective_background")
-    return replace(limits, **{name: nothing.copy() for name in (*unknown, "p_local", "z_local")})
+    if nuisances is None or not (nuisances.names or nuisances.parts.size or np.any(nuisances.statistics)):
+        return LinearWindow(problem, window)
+    return ConstrainedWindow(problem, window)

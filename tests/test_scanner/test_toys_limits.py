@@ -186,18 +186,3 @@ def test_without_toys_the_automatic_choice_counts():
     assert not none.toys.any()
     with pytest.raises(InputError, match="needs toys"):
         METHODS["toys"](problem, Settings(0.9, toys=0))
-
-
-def test_nuisances_are_refused():
-    problem = known_background(3, 3.0)
-    bad = Nuisances(
-        ("lumi",),
-        np.zeros((1, 1, 2, 2)),
-        np.zeros((1, 0, 2, 1)),
-        np.zeros(0, np.int64),
-        np.zeros(0, np.int64),
-        problem.nuisances.fixed,
-    )
-    refused = BinnedProblem(problem.counts, problem.signal, problem.background, nuisances=bad)
-    with pytest.raises(InputError, match="nuisances"):
-        METHODS["toys"](refused, Settings(0.9))

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from jobs import scan, work
-from scanner import engine, interchange
+from scanner import engine, interchange, systematics
 from scanner.errors import InputError
 from scanner.limits import window_problem
 from storage.locations import Location
@@ -57,6 +57,7 @@ def likelihoods(
     """
     run = open_cube_run(cube)
     engine.refuse_special(run.search, "an export of the likelihoods")
+    include = systematics.included(run.search, run.plan.method)
     names = [c.name for c in run.search.configurations]
     if configuration is not None and configuration not in names:
         raise InputError(f"no configuration {configuration!r}: take one of {', '.join(names)}")
@@ -66,7 +67,7 @@ def likelihoods(
                 for w in _chosen(run, region, mass):
                     counts = work.region_counts(run, region, number, slice(w, w + 1))
                     problem, _ = window_problem(
-                        run.search, grid, counts, slice(w, w + 1), configuration=number
+                        run.search, grid, counts, slice(w, w + 1), configuration=number, include=include
                     )
                     yield f"{name}-{region}-{grid.mass[w]:.6g}", WRITERS[form](problem, 0)
 

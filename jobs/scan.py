@@ -13,7 +13,7 @@ from jobs import additions, blocks, work
 from jobs.executors import Executor, Task
 from jobs.plan import FOLD, ROWS_A_BLOCK, WINDOWS_A_BLOCK, Estimate, Plan, estimate, fit_blocks, pass_blocks
 from scanner import cube as cubes
-from scanner import definition, engine, kernels
+from scanner import definition, engine, kernels, systematics
 from scanner.channels import views
 from scanner.definition import Search
 from scanner.errors import InputError
@@ -45,6 +45,7 @@ def make_plan(search: Search, store: EventStore, url: str, options: Options) -> 
     """
     engine.check_runnable(search)
     check_method(options.method, search)
+    check_yields(search, options.method)
     data = [sample.kind in DATA_LIKE for sample in store.samples]
     shards = [(shard.index, shard.rows) for shard in store.shards if data[shard.sample]]
     if not shards:
@@ -81,6 +82,28 @@ def check_method(method: str, search: Search) -> None:
     if method not in possible:
         kind = " of an unbinned likelihood" if engine.unbinned(search) else ""
         raise InputError(f"unknown method {method!r}{kind}: take one of {', '.join(possible)}")
+
+
+def check_yields(search: Search, method: str) -> None:
+    """Refuse known yields that a method does not know."""
+    if method == "counting" or systematics.included(search, method) == "nothing":
+        engine.refuse_known_yields(search, f"a limit by {method}")
+
+
+def check_sizes(search: Search, method: str) -> None:
+    """Refuse systematics whose size nobody stated.
+
+    Raises
+    ------
+    InputError
+        With the remedy.
+    """
+    for term in systematics.in_limits(search) if systematics.included(search, method) != "nothing" else ():
+        if term.estimate == "spurious_signal":
+            raise InputError(
+                f"the systematic {term.name!r} is of the size that a study finds: give the study with "
+                "--spurious-signal, state a size such as '12 events', or 'in_limit: false'"
+            )
 
 
 def plan_cost(plan: Plan, workers: int) -> Estimate:
@@ -188,7 +211,7 @@ def attributes(run: work.Run) -> dict[str, Any]:
         "code_digest": plan.code,
         "instruction_set": plan.cpu,
         "non_finite_in_store": json.dumps({n: c for n, c in sorted(run.store.non_finite().items()) if c}),
-        "systematics": "none: limits are statistical only",
+        "systematics": systematics.describe(run.search, plan.method),
         **{f"version_{name}": version for name, version in versions().items()},
         **additions.kept(run.place),
     }
@@ -254,6 +277,7 @@ def scan(
     ------
     InputError, StorageError, IncompleteError
     """
+    check_sizes(search, options.method)
     plan = make_plan(search, EventStore.open(store), store, options)
     run = start(plan, cube, resume=resume, overwrite=overwrite)
     run_scan(run, executor)

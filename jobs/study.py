@@ -135,6 +135,7 @@ def make_job(kind: str, search: Search, store: str, options: Options) -> Job:
     engine.check_runnable(search)
     engine.refuse_special(search, "a study")
     engine.check_single(search, "a study")
+    engine.refuse_known_yields(search, "a study")
     scan.check_method(options.method, search)
     _check_numbers(options)
     there, luminosity, produced = _source(search, store, options)

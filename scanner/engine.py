@@ -37,6 +37,7 @@ __all__ = [
     "nonlinear_start",
     "pass_name",
     "pass_names",
+    "refuse_known_yields",
     "refuse_special",
     "region_of",
     "selections",
@@ -260,6 +261,9 @@ def check_runnable(search: Search) -> None:
     }
     for single in views(search).values():
         beyond |= _beyond_background(single.background, len(search.channels))
+    for term in search.systematics.values():
+        shaped = term.kind == "shape" and term.on not in ("resolution", "mass")
+        beyond[f"a systematic of kind shape on {term.on} (possible: on resolution and mass)"] = shaped
     wanted = [text for text, found in beyond.items() if found]
     if wanted:
         raise InputError(
@@ -277,10 +281,25 @@ def _beyond_background(background: Background, channels: int) -> dict[str, bool]
         ),
         f"the order of a background with peaks by {background.choose}": chosen and bool(background.peaks),
         f"the order of a background by {background.choose} in several channels": chosen and channels > 1,
-        "known peaks of a stated yield (leave 'expected' out to fit it)": (
-            len(background.free_peaks) < len(background.peaks)
-        ),
     }
+
+
+def refuse_known_yields(search: Search, what: str) -> None:
+    """Refuse what does not know peaks of a stated yield.
+
+    Raises
+    ------
+    InputError
+        If a background has such a peak.
+    """
+    for single in views(search).values():
+        background = single.background
+        known = [name for name in background.peaks if name not in background.free_peaks]
+        if known:
+            raise InputError(
+                f"{what} with the stated yield of {', '.join(known)} is not possible: "
+                "leave 'expected' out to fit it, or take another"
+            )
 
 
 def check_single(search: Search, what: str) -> None:

@@ -20,7 +20,7 @@ from scanner.stats.limits import NO_LIMIT
 from scanner.stats.order import CHOICES
 from scanner.stats.recovery import recover, rungs
 from scanner.stats.unbinned import unbinned_limits
-from scanner.systematics import fixed_samples, window_nuisances
+from scanner.systematics import fixed_samples, included, window_nuisances
 from scanner.unbinned_model import unbinned_problem
 from scanner.windows import WindowGrid
 
@@ -78,7 +78,8 @@ def scan_block(
     """
     parameters = dict(search.configurations[configuration].parameters)
     expected = block_model(search, grid, counts, block, parameters)
-    problem = _problem(search, grid, counts, block, expected, configuration, identity)
+    include = included(search, method)
+    problem = _problem(search, grid, counts, block, expected, configuration, identity, include)
     mass = grid.mass[block]
     extra: Results = {}
     free = replace(problem, nuisances=None)  # systematics enter neither unbinned nor floating likelihoods

@@ -82,11 +82,13 @@ def _checked(cube: xr.Dataset, luminosities: Sequence[float], scenario: str) -> 
         raise InputError("select one configuration of the cube before projecting it")
     search = definition.from_json(cube.attrs["definition"])
     engine.check_single(search, "a projection")
+    engine.refuse_known_yields(search, "a projection")
     return search
 
 
 def _at(search: Search, cube: xr.Dataset, luminosity: float, scale: float, scenario: str) -> xr.Dataset:
     axis = search.scan_axis.name
+    events = _events(search, cube[axis].to_numpy(), scale, scenario)
     relative = {
         name: _relative(search, names, cube[axis].to_numpy(), scale, scenario)
         for name, names in TARGETS.items()
@@ -99,6 +101,7 @@ def _at(search: Search, cube: xr.Dataset, luminosity: float, scale: float, scena
                 grid,
                 scale,
                 relative["background"][cube["region"] == name],
+                events[cube["region"] == name],
             )
             for name, grid in engine.grids(search).items()
         ]
@@ -118,8 +121,13 @@ def _at(search: Search, cube: xr.Dataset, luminosity: float, scale: float, scena
 TARGETS = {"signal": SIGNAL_TARGETS, "background": BACKGROUND_TARGETS}
 
 
-def _region(search: Search, cube: xr.Dataset, grid: WindowGrid, scale: float, relative: Floats) -> Floats:
-    """Return the expected yield limits of one region, (W, 5)."""
+def _region(
+    search: Search, cube: xr.Dataset, grid: WindowGrid, scale: float, relative: Floats, events: Floats
+) -> Floats:
+    """Return the expected yield limits of one region, (W, 5).
+
+    `relative` and `events` are errors of the yield, (W,): relative to the background, and in events.
+    """
     everything = slice(0, len(grid))
     names = BACKGROUNDS[search.background.shape].parameters
     nonlinear = {name: cube[f"background_{name}"].to_numpy() for name in names}
@@ -131,7 +139,10 @@ def _region(search: Search, cube: xr.Dataset, grid: WindowGrid, scale: float, re
     background = np.maximum(np.einsum("wk,wkb->wb", coefficients, model.background), 0.0)
     under = (background * model.core).sum(axis=1)
     return expected_limits(
-        scale * background, model, search.confidence_level, systematic=relative * scale * under
+        scale * background,
+        model,
+        search.confidence_level,
+        systematic=np.hypot(relative * scale * under, events),
     )
 
 
@@ -143,6 +154,16 @@ def _relative(search: Search, targets: Sequence[str], mass: Floats, scale: float
     for systematic in search.systematics.values():
         if systematic.on in targets and systematic.size is not None:
             total += _size(systematic, mass, scale, scenario) ** 2
+    return np.sqrt(total)
+
+
+def _events(search: Search, mass: Floats, scale: float, scenario: str) -> Floats:
+    """Add the systematics in events in quadrature, (W,); those of a study must be known by now."""
+    total = np.zeros(len(mass))
+    for term in search.systematics.values() if scenario != "statistical" else ():
+        if term.events is not None:
+            improves = scenario == "improving" and term.scaling == "1/sqrt(L)"
+            total += (term.events(mass) * (np.sqrt(scale) if improves else scale)) ** 2
     return np.sqrt(total)
 
 

@@ -91,6 +91,7 @@ def spectra(
         search has several channels.
     """
     engine.check_single(search, "a global significance")
+    engine.refuse_known_yields(search, "a global significance")
     return tuple(
         _spectrum(search, grids[region], rows, np.asarray(counts[rows[0]]), identity)
         for region, counts in histograms.items()

@@ -15,16 +15,18 @@ Known peaks of a stated yield are fixed samples with a log-normal nuisance each.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scanner.definition import Search
+from scanner.errors import InputError
+from scanner.floating_model import floats
 from scanner.joint import Part
 from scanner.nuisances import Nuisances
 from scanner.schema.densities import Peak
 from scanner.schema.statistics import Systematic
+from scanner.stats import WITH_NUISANCES
 from scanner.templates import WindowModel, signal_templates
 
 Floats = NDArray[np.float64]
@@ -35,7 +37,7 @@ SHAPE_TARGETS = {"resolution": "resolution_scale", "mass": "mass_scale"}
 YIELD_TARGETS = ("background", "yield")
 INCLUDED = {
     "nothing": "no systematic",
-    "significance": "what can change a significance: all but factors on the whole signal",
+    "significance": "what can change a significance: all but factors on the signal",
     "everything": "all that the definition does not keep out of limits",
 }
 PEAK = "peak_"
@@ -52,6 +54,31 @@ def in_limits(search: Search) -> tuple[Systematic, ...]:
     )
 
 
+def included(search: Search, method: str) -> str:
+    """Return which systematics enter limits by a method, a key of `INCLUDED`: all, or none that it knows."""
+    binned = search.method.likelihood == "binned" and search.background.choose != "discrete_profile"
+    return "everything" if binned and not floats(search) and method in WITH_NUISANCES else "nothing"
+
+
+def describe(search: Search, method: str) -> str:
+    """Say which systematics enter limits by a method, and which do not and why."""
+    if not search.systematics:
+        return "none: limits are statistical only"
+    if included(search, method) == "nothing":
+        what = {
+            "an unbinned likelihood": search.method.likelihood != "binned",
+            "a likelihood with floating parameters": floats(search),
+            "a profiled order of the background": search.background.choose == "discrete_profile",
+            f"the method {method}": True,
+        }
+        reason = next(text for text, found in what.items() if found)
+        return f"none: {reason} knows no systematics, limits are statistical only"
+    names = [term.name for term in in_limits(search)]
+    left = [name for name in search.systematics if name not in names]
+    text = ", ".join(names) or "none: limits are statistical only"
+    return text + (f"; without {', '.join(left)}" if left else "")
+
+
 def constrained_peaks(parts: Sequence[Part]) -> dict[str, Peak]:
     """Return the known peaks of a stated yield by name, in the order of their templates."""
     return {
@@ -64,59 +91,97 @@ def constrained_peaks(parts: Sequence[Part]) -> dict[str, Peak]:
 
 def fixed_samples(model: WindowModel) -> Nuisances:
     """Return the samples of known size of a block of windows, without any uncertainty."""
-    return Effects(len(model.signal), model.background.shape[1], model.fixed).nuisances()
+    return Effects(model, spurious=False, split=False).nuisances()
 
 
-@dataclass
 class Effects:
     """The nuisances of a block of W windows, gathered one by one.
 
-    Attributes
-    ----------
-    fixed : (W, F, B) float
-        Samples of known size; the last one, without events, is where spurious signals are added.
-    norm : mapping of (W, S, 2) float
-        Logarithms of the factors on samples by nuisance.
-    shape : mapping of (W, 2, B) float
-        Changes of templates by nuisance and sample.
+    The samples are the signal, K background terms and F of known size; where spurious signals are added,
+    the last of these is without events of its own. With `split`, C parts of the signal follow, one for
+    each channel.
     """
 
-    windows: int
-    terms: int
-    fixed: Floats
-    norm: dict[str, Floats] = field(default_factory=dict)
-    shape: dict[tuple[str, int], Floats] = field(default_factory=dict)
+    def __init__(self, model: WindowModel, *, spurious: bool, split: bool) -> None:
+        self.model = model
+        windows, bins = model.signal.shape
+        self.windows, self.terms = windows, int(model.background.shape[1])
+        empty = np.zeros((windows, int(spurious), bins))
+        self.fixed = np.concatenate([model.fixed, empty], axis=1)
+        self.parts = self._parts() if split else np.empty((windows, 0, bins))
+        self.norm: dict[str, Floats] = {}
+        self.shape: dict[tuple[str, int], Floats] = {}
+
+    def _parts(self) -> Floats:
+        parts = np.zeros((self.windows, len(self.model.spans), self.model.signal.shape[1]))
+        for c, span in enumerate(self.model.spans):
+            parts[:, c, span] = self.model.signal[:, span]
+        return parts
 
     @property
-    def samples(self) -> int:
-        """Number of samples: signal, background terms and fixed ones."""
-        return 1 + self.terms + int(self.fixed.shape[1])
+    def first_fixed(self) -> int:
+        """Number of the first sample of known size."""
+        return 1 + self.terms
 
-    def scale(self, name: str, sample: int, low: Floats, high: Floats) -> None:
+    @property
+    def last(self) -> int:
+        """Number of the last sample that is no part: the one that spurious signals are added to."""
+        return self.terms + int(self.fixed.shape[1])
+
+    def name(self, nuisance: str) -> Floats:
+        """Return the logarithms of factors (W, S, 2) of a nuisance, to add to."""
+        samples = self.last + 1 + self.parts.shape[1]
+        return self.norm.setdefault(nuisance, np.zeros((self.windows, samples, 2)))
+
+    def scale(self, nuisance: str, sample: int, low: Floats, high: Floats) -> None:
         """Multiply a sample by factors (W,) at −1 and +1."""
-        norm = self.norm.setdefault(name, np.zeros((self.windows, self.samples, 2)))
-        norm[:, sample] += np.log(np.stack([low, high], axis=-1))
+        self.name(nuisance)[:, sample] += np.log(np.stack([low, high], axis=-1))
 
-    def change(self, name: str, sample: int, low: Floats, high: Floats) -> None:
+    def change(self, nuisance: str, sample: int, low: Floats, high: Floats) -> None:
         """Change the template of a sample by (W, B) at −1 and at +1."""
-        self.norm.setdefault(name, np.zeros((self.windows, self.samples, 2)))
+        self.name(nuisance)
         both = np.stack([low, high], axis=1)
-        self.shape[name, sample] = self.shape.get((name, sample), 0.0) + both
+        self.shape[nuisance, sample] = self.shape.get((nuisance, sample), 0.0) + both
+
+    def scale_signal(self, nuisance: str, low: Floats, high: Floats, acts: Sequence[bool]) -> None:
+        """Multiply the signal in the channels that are acted on."""
+        if not self.parts.shape[1]:
+            self.scale(nuisance, 0, low, high)
+            return
+        for c in np.flatnonzero(acts):
+            self.scale(nuisance, self.last + 1 + int(c), low, high)
+
+    def change_signal(self, nuisance: str, low: Floats, high: Floats, acts: Sequence[bool]) -> None:
+        """Change the template of the signal in the channels that are acted on."""
+        masks = [np.zeros(low.shape[1]) for _ in self.model.spans]
+        for mask, span, acted in zip(masks, self.model.spans, acts, strict=True):
+            mask[span] = acted
+        if not self.parts.shape[1]:
+            mask = np.sum(masks, axis=0)
+            self.change(nuisance, 0, low * mask, high * mask)
+            return
+        for c in np.flatnonzero(acts):
+            self.change(nuisance, self.last + 1 + int(c), low * masks[c], high * masks[c])
 
     def nuisances(self) -> Nuisances:
         """Return all of it as arrays."""
         names = tuple(self.norm)
-        bins = self.fixed.shape[2]
+        bins, parts = self.fixed.shape[2], self.parts.shape[1]
         pairs = [(names.index(name), sample) for name, sample in self.shape]
+        samples = self.last + 1 + parts
+        norm = (
+            np.stack(list(self.norm.values()), axis=1) if names else np.zeros((self.windows, 0, samples, 2))
+        )
+        shape = np.stack(list(self.shape.values()), axis=1) if pairs else np.zeros((self.windows, 0, 2, bins))
         return Nuisances(
             names,
-            np.stack([self.norm[name] for name in names], axis=1)
-            if names
-            else np.zeros((self.windows, 0, self.samples, 2)),
-            np.stack(list(self.shape.values()), axis=1) if pairs else np.zeros((self.windows, 0, 2, bins)),
+            norm,
+            shape,
             np.array([nuisance for nuisance, _ in pairs], dtype=np.int64),
             np.array([sample for _, sample in pairs], dtype=np.int64),
             self.fixed,
+            parts=self.parts,
+            part_of=np.zeros(parts, dtype=np.int64),
         )
 
 
@@ -148,67 +213,56 @@ def window_nuisances(
         A key of `INCLUDED`.
     """
     stated = in_limits(search) if include != "nothing" else ()
-    terms = [t for t in stated if include == "everything" or t.on not in SIGNAL_TARGETS]
-    spurious = any(term.on in YIELD_TARGETS for term in terms)
+    terms = [t for t in stated if include == "everything" or not is_factor(t)]
     if not terms and not model.fixed.shape[1]:
         return None
-    windows, bins = model.signal.shape
-    fixed = np.concatenate([model.fixed, np.zeros((windows, int(spurious), bins))], axis=1)
-    effects = Effects(windows, model.background.shape[1], fixed)
+    acts = {t.name: [not t.channels or part.name in t.channels for part in parts] for t in terms}
+    effects = Effects(
+        model,
+        spurious=any(term.on in YIELD_TARGETS for term in terms),
+        split=any(is_factor(term) and not all(acts[term.name]) for term in terms),
+    )
     for number, (name, peak) in enumerate(constrained_peaks(parts).items()):
-        kappa = np.full(windows, 1.0 + (peak.error or 0.0))
-        effects.scale(PEAK + name, 1 + effects.terms + number, 1.0 / kappa, kappa)
+        kappa = np.full(effects.windows, 1.0 + (peak.error or 0.0))
+        effects.scale(PEAK + name, effects.first_fixed + number, 1.0 / kappa, kappa)
     mass = parts[0].grid.mass[block]
     for term in terms:
-        acts = [not term.channels or part.name in term.channels for part in parts]
-        size = term.relative(mass, parameters)
-        if term.on in SIGNAL_TARGETS:
-            _scale_signal(effects, term, size, model, acts)
+        if term.size is None and term.events is None:
+            raise InputError(f"the size of the systematic {term.name!r} is not known: state it")
+        size, acted = term.relative(mass, parameters), acts[term.name]
+        if is_factor(term):
+            effects.scale_signal(term.nuisance, 1.0 / (1.0 + size), 1.0 + size, acted)
+        elif term.on in SIGNAL_TARGETS:
+            change = size[:, None] * model.signal
+            effects.change_signal(term.nuisance, -change, change, acted)
         elif term.on in SHAPE_TARGETS:
-            _bend_signal(effects, term, size, parts, block, parameters, model, acts)
+            low, high = _bent_signals(term, size, parts, block, parameters, model)
+            effects.change_signal(term.nuisance, low, high, acted)
         else:
-            low, high = _spurious_yields(term, mass, size, parameters, model, under, acts)
-            effects.change(
-                term.nuisance, effects.samples - 1, _like_signal(low, model), _like_signal(high, model)
-            )
+            events = _spurious_yields(term, mass, size, parameters, model, under, acted)
+            low, high = (_like_signal(added, model) for added in events)
+            effects.change(term.nuisance, effects.last, low, high)
     return effects.nuisances()
 
 
-def _scale_signal(
-    effects: Effects, term: Systematic, size: Floats, model: WindowModel, acts: Sequence[bool]
-) -> None:
-    if term.kind == "normal":
-        change = size[:, None] * _masked(model.signal, model, acts)
-        effects.change(term.nuisance, 0, -change, change)
-    elif all(acts):
-        effects.scale(term.nuisance, 0, 1.0 / (1.0 + size), 1.0 + size)
-    else:
-        raise NotImplementedError
+def is_factor(term: Systematic) -> bool:
+    """Tell whether a systematic is a factor on the signal's normalisation."""
+    return term.on in SIGNAL_TARGETS and term.kind == "lognormal"
 
 
-def _masked(values: Floats, model: WindowModel, acts: Sequence[bool]) -> Floats:
-    """Return values (W, B) with 0 in the bins of the channels that are not acted on."""
-    masked = values.copy()
-    for span, acted in zip(model.spans, acts, strict=True):
-        masked[:, span] *= acted
-    return masked
-
-
-def _bend_signal(
-    effects: Effects,
+def _bent_signals(
     term: Systematic,
     size: Floats,
     parts: Sequence[Part],
     block: slice,
     parameters: Mapping[str, float],
     model: WindowModel,
-    acts: Sequence[bool],
-) -> None:
+) -> tuple[Floats, Floats]:
+    """Return the changes of the signal (W, B) at −1 and +1 of its resolution or mass."""
     factors = (1.0 - size, 1.0 + size) if term.kind == "normal" else (1.0 / (1.0 + size), 1.0 + size)
     scaled = SHAPE_TARGETS[term.on]
-    changes = []
-    for factor in factors:
-        bent = np.concatenate(
+    low, high = (
+        np.concatenate(
             [
                 share[:, None]
                 * signal_templates(part.search, part.grid, block, parameters, **{scaled: factor})
@@ -216,8 +270,9 @@ def _bend_signal(
             ],
             axis=1,
         )
-        changes.append(_masked(model.live * bent - model.signal, model, acts))
-    effects.change(term.nuisance, 0, *changes)
+        for factor in factors
+    )
+    return model.live * low - model.signal, model.live * high - model.signal
 
 
 def _spurious_yields(

@@ -74,17 +74,24 @@ def scan(
     seed: Seed = 0,
     rows_a_block: RowsABlock = 1 << 24,
     windows_a_block: WindowsABlock = 256,
+    spurious_signal: Annotated[
+        str, typer.Option("--spurious-signal", help="Bias study that sizes systematics of that name.")
+    ] = "",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted scan.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Throw an earlier scan away.")] = False,
     json: Json = False,
 ) -> None:
     """Scan an event store into a limit cube."""
-    from jobs import additions
+    from jobs import additions, spurious
     from jobs import scan as jobs_scan
     from scanner import definition
     from storage import cubes
+    from storage.events import EventStore
 
     found = definition.load(search)
+    if spurious_signal:
+        luminosity = EventStore.open(store).luminosity or found.luminosity
+        found = spurious.with_spurious_signal(found, spurious_signal, luminosity)
     options = jobs_scan.Options(method or found.method.limit, seed, rows_a_block, windows_a_block)
     loses = overwrite and additions.present(jobs_scan.run_place(output))
     with executor(workers) as chosen:
@@ -123,6 +130,7 @@ def describe(cube: Any) -> dict[str, Any]:
         report[name] = {word: count for word, count in found.items() if count}
     if "outliers" in cube and bool(cube["outliers"].any()):
         report["outliers"] = int((cube["outliers"] > 0).sum())
+    report["systematics"] = cube.attrs.get("systematics", "")
     found_any = bool(cube["z_local"].notnull().any())
     report["largest_excess"] = asdict(cube.limits.largest_excess()) if found_any else None
     if "p_global" in cube.attrs:

@@ -1,5 +1,6 @@
 """Counting, toys or asymptotic formulas, as the expected counts of a window ask; and for projections."""
 
+from dataclasses import fields, replace
 from typing import Protocol
 
 import numpy as np
@@ -53,13 +54,33 @@ def automatic_limits(problem: BinnedProblem, settings: Settings) -> Limits:
     """Return asymptotic limits from an effective background of `thresholds` on, and others below.
 
     Toys are thrown from COUNTED on, where `settings.toys` is not 0; everywhere else, and where the former
-    found no limit, events are counted. `method` records which is which. Counting knows no nuisances: windows
-    with them have asymptotic limits, whatever their counts.
+    found no limit, events are counted. `method` records which is which.
+
+    Toys know no nuisances: where these only scale the signal, the limits of toys grow by what the average
+    over that scale makes of the counted ones, and else events are counted in their place. Windows that
+    hold known peaks are neither counted nor thrown, and have asymptotic limits whatever their counts.
     """
-    if problem.nuisances is not None:
-        return asymptotic.asymptotic_limits(problem, settings)
     limits, windows = without_toys(problem, settings)
-    return counting.with_counting(problem, settings, toys.with_toys(problem, settings, limits, windows))
+    if problem.nuisances is None or counting.only_scales(problem.nuisances):
+        bare = replace(problem, nuisances=None)
+        limits = toys.with_toys(bare, settings, limits, windows)
+        limits = counting.widened(problem, settings, limits, windows)
+    limits = counting.with_counting(problem, settings, limits)
+    peaking = np.any(counting.known_events(problem), axis=1)
+    left = np.flatnonzero(peaking & ~np.isfinite(limits.yield_limit))
+    if left.size == 0:
+        return limits
+    return _put(limits, left, asymptotic.asymptotic_limits(problem.select(left), settings))
+
+
+def _put(limits: Limits, rows: NDArray[np.int64], others: Limits) -> Limits:
+    """Return limits with those of some windows taken from others."""
+    columns = {}
+    for column in fields(Limits):
+        values = np.array(getattr(limits, column.name))
+        values[rows] = getattr(others, column.name)
+        columns[column.name] = values
+    return Limits(**columns)
 
 
 def without_toys(problem: BinnedProblem, settings: Settings) -> tuple[Limits, NDArray[np.int64]]:

@@ -3,6 +3,9 @@
 n events in the core bins are compared with the background that the bins beside the core predict.
 Its variance, that of the sideband fit, enters as a Gamma distribution, so that the background count
 is negative binomial and every sum is exact. Discreteness makes these limits conservative.
+
+Nuisances are averaged over: the signal in the core is taken as log-normal, with the quadratic sum of what
+they change of it, and what they add to the background in the core widens its distribution.
 """
 
 from dataclasses import replace
@@ -12,11 +15,17 @@ from numpy.typing import NDArray
 
 from scanner.constants import QUANTILES
 from scanner.kernels import core as columns
+from scanner.kernels.counting_efficiency import average_windows
 from scanner.kernels.window import usable
 from scanner.likelihood import BinnedProblem, Floats
+from scanner.nuisances import Nuisances
 from scanner.stats.asymptotic import asymptotic_limits_above
 from scanner.stats.limits import COUNTING, Limits
 from scanner.stats.settings import Settings
+
+NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(32)
+WEIGHTS = WEIGHTS / WEIGHTS.sum()
+"""Average over a standard normal variable."""
 
 
 def counting_limits(problem: BinnedProblem, settings: Settings) -> Limits:
@@ -24,17 +33,21 @@ def counting_limits(problem: BinnedProblem, settings: Settings) -> Limits:
 
     Yield, error and fit quality stay those of the likelihood fit.
     """
+    if np.any(known_events(problem)):
+        problem.refuse_nuisances("an exact limit")
     return with_counting(problem, settings, asymptotic_limits_above(problem, settings, np.inf))
 
 
 def with_counting(problem: BinnedProblem, settings: Settings, limits: Limits) -> Limits:
     """Return `limits` with those that are missing set by counting."""
-    missing = np.flatnonzero(~np.isfinite(limits.yield_limit))
+    countable = ~np.any(known_events(problem), axis=1)
+    missing = np.flatnonzero(~np.isfinite(limits.yield_limit) & countable)
     if missing.size == 0:
         return limits
-    problem.refuse_nuisances("an exact limit")
     part = problem if missing.size == problem.windows else problem.select(missing)
-    rows, status = run_kernel(part, settings.confidence_level, np.zeros(missing.size))
+    spread, extra = core_uncertainties(part)
+    rows, status = run_kernel(part, settings.confidence_level, extra)
+    average_windows(spread, NODES, WEIGHTS, np.array(QUANTILES), np.log1p(-settings.confidence_level), rows)
     counted = rows.T
 
     def put(old: Floats, new: Floats) -> Floats:
@@ -53,6 +66,76 @@ def with_counting(problem: BinnedProblem, settings: Settings, limits: Limits) ->
         z_local=put(limits.z_local, counted[columns.LOCAL_Z]),
         method=method,
     )
+
+
+def only_scales(nuisances: Nuisances) -> bool:
+    """Tell whether nuisances do nothing but scale the signal."""
+    signal = np.ones(nuisances.norm.shape[2], dtype=np.bool_)
+    last = signal.size - nuisances.parts.shape[1]
+    signal[1:last] = False
+    scaled = not np.any(nuisances.norm[:, :, ~signal])
+    return scaled and not (np.any(nuisances.shape) or np.any(nuisances.fixed) or np.any(nuisances.statistics))
+
+
+def widened(problem: BinnedProblem, settings: Settings, limits: Limits, windows: NDArray[np.int64]) -> Limits:
+    """Return `limits` with those of some windows, grown as the average over the signal's scale asks."""
+    if problem.nuisances is None or windows.size == 0:
+        return limits
+    part = problem.select(windows)
+    spread, extra = core_uncertainties(part)
+    rows, _ = run_kernel(part, settings.confidence_level, extra)
+    exact = rows.copy()
+    average_windows(spread, NODES, WEIGHTS, np.array(QUANTILES), np.log1p(-settings.confidence_level), rows)
+    growth = np.nan_to_num(rows[:, columns.LIMIT :] / exact[:, columns.LIMIT :], nan=1.0)
+    observed, expected = limits.yield_limit.copy(), limits.expected.copy()
+    observed[windows] *= growth[:, 0]
+    expected[windows] *= growth[:, 1:]
+    return replace(limits, yield_limit=observed, expected=expected)
+
+
+def known_events(problem: BinnedProblem) -> Floats:
+    """Return the events (W, B) of samples of known size, which no interpolation from beside finds."""
+    if problem.nuisances is None:
+        return np.zeros((problem.windows, 1))
+    events: Floats = problem.nuisances.fixed.sum(axis=1)
+    return events
+
+
+def core_uncertainties(problem: BinnedProblem) -> tuple[Floats, Floats]:
+    """Return what nuisances do to the core: to the logarithm of the signal, and to its yield, (W,) each.
+
+    The first is half the difference of ln Σ S between +1 and −1, the second half the difference of the
+    events of the fixed samples, as a yield of the whole signal; both are added in quadrature.
+    """
+    spread, extra = np.zeros((2, problem.windows))
+    nuisances = problem.nuisances
+    if nuisances is None:
+        return spread, extra
+    core, terms = problem.core_bins(), problem.background.shape[1]
+    first_part = 1 + terms + nuisances.fixed.shape[1]
+    signals = {0: problem.signal - nuisances.parts.sum(axis=1)}
+    signals |= {first_part + d: nuisances.parts[:, d] for d in range(nuisances.parts.shape[1])}
+    whole = (problem.signal * core).sum(axis=1)
+    whole[whole <= 0.0] = np.nan
+    for j in range(len(nuisances.names)):
+        ends = [_core_of(nuisances, signals, core, j, end) for end in (0, 1)]
+        spread += (0.5 * np.log(ends[1] / ends[0])) ** 2
+        fixed = {1 + terms + f: nuisances.fixed[:, f] for f in range(nuisances.fixed.shape[1])}
+        added = [_core_of(nuisances, fixed, core, j, end) for end in (0, 1)]
+        extra += (0.5 * (added[1] - added[0]) / whole) ** 2
+    return np.nan_to_num(np.sqrt(spread)), np.nan_to_num(np.sqrt(extra))
+
+
+def _core_of(
+    nuisances: Nuisances, samples: dict[int, Floats], core: NDArray[np.bool_], nuisance: int, end: int
+) -> Floats:
+    """Return the events (W,) of some samples in the core with a nuisance at −1 (end 0) or +1 (end 1)."""
+    total = np.zeros(len(core))
+    for sample, template in samples.items():
+        pairs = (nuisances.shape_nuisance == nuisance) & (nuisances.shape_sample == sample)
+        changed = template + nuisances.shape[:, pairs, end].sum(axis=1)
+        total += np.exp(nuisances.norm[:, nuisance, sample, end]) * (changed * core).sum(axis=1)
+    return np.where(total > 0.0, total, np.nan) if 0 in samples else total
 
 
 def run_kernel(

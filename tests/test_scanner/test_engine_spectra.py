@@ -269,8 +269,8 @@ def test_what_the_engine_does_not_do_is_refused():
     with pytest.raises(InputError, match="the order of a background with peaks by f_test"):
         engine.check_runnable(definition.parse(text, where="small.yaml"))
     known = HUNT + PEAK.replace("source", "expected: 100, error: 0.1, source")
-    with pytest.raises(InputError, match="known peaks of a stated yield"):
-        engine.check_runnable(definition.parse(known, where="small.yaml"))
+    with pytest.raises(InputError, match="a study with the stated yield of jpsi is not possible"):
+        engine.refuse_known_yields(definition.parse(known, where="small.yaml"), "a study")
 
 
 def test_a_windows_likelihood_depends_on_itself_alone():

@@ -30,7 +30,8 @@ CASES = {
         HUNT + "signal: {shap: gaussian}\n",
         (
             "my.yaml:2:10: signal.shap: unknown key 'shap'; did you mean 'shape'?; "
-            "allowed: shape, resolution, resolutions, width, efficiency, parameters, template, source"
+            "allowed: shape, resolution, resolutions, width, efficiency, parameters, floating, template, "
+            "source"
         ),
     ),
     "unknown key in a list": (

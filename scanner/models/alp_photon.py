@@ -26,12 +26,12 @@ class ALPPhoton(CouplingModel):
         """Return the lowest and highest mass [GeV]; the formulas hold for any mass below √s."""
         return 1e-3, sqrt_s
 
-    def cross_section(self, m: ArrayLike, sqrt_s: float) -> Array:
+    def production(self, m: ArrayLike, sqrt_s: float) -> Array:
         """Return σ = α/24 (1−m²/s)³ [fb] at g = 1/GeV, over all angles.
 
         Examples
         --------
-        >>> round(1e-6 * float(ALPPhoton().cross_section(1.0, 10.58)), 1)
+        >>> round(1e-6 * float(ALPPhoton().production(1.0, 10.58)), 1)
         115.2
         """
         mass = checked_mass(m)

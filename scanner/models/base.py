@@ -6,16 +6,18 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from scanner.constants import HBARC_CM
 from scanner.errors import InputError
 
 Array = NDArray[np.float64]
 
 
 class CouplingModel(ABC):
-    """A new particle whose production cross section is σ(m, s, g) = σ(m, s, 1) g^power.
+    """A new particle whose production is production(m, s, g) = production(m, s, 1) g^power.
 
-    The branching fractions and, for the searches that use these models, the prompt decay do not
-    depend on the coupling, so a cross-section limit gives one coupling limit (a half-line).
+    Production is a cross section, or the branching fraction of a meson or lepton. Branching fractions of
+    the particle do not depend on the coupling. Where its decay is prompt, a limit on the production gives
+    one coupling limit (a half-line); where it is not, see `scanner.couplings`.
     """
 
     name: ClassVar[str]
@@ -32,14 +34,16 @@ class CouplingModel(ABC):
     reference: ClassVar[str]
     final_states: ClassVar[tuple[str, ...]]
     """Decays that `branching_fraction` knows."""
+    quantity: ClassVar[str] = "cross_section"
+    """What `production` is: "cross_section" [fb] or "branching_fraction" [1]."""
 
     @abstractmethod
     def mass_range(self, sqrt_s: float) -> tuple[float, float]:
         """Return the lowest and highest mass [GeV] at which the model's formulas hold."""
 
     @abstractmethod
-    def cross_section(self, m: ArrayLike, sqrt_s: float) -> Array:
-        """Return the production cross section [fb] at unit coupling; 0 above the threshold."""
+    def production(self, m: ArrayLike, sqrt_s: float) -> Array:
+        """Return the cross section [fb] or branching fraction at unit coupling; 0 above the threshold."""
 
     @abstractmethod
     def widths(self, m: ArrayLike) -> dict[str, Array]:
@@ -48,6 +52,14 @@ class CouplingModel(ABC):
     def width(self, m: ArrayLike) -> Array:
         """Return the total width [GeV] at unit coupling; it scales with coupling**power."""
         return np.asarray(sum(self.widths(m).values(), start=np.zeros(np.shape(m))))
+
+    def decay_length(self, m: ArrayLike) -> Array:
+        """Return the proper decay length cτ [cm] at unit coupling; it scales with coupling**-power.
+
+        Infinite where no decay is open.
+        """
+        with np.errstate(divide="ignore"):
+            return np.asarray(HBARC_CM / self.width(m))
 
     def branching_fraction(self, m: ArrayLike, final_state: str) -> Array:
         """Return the branching fraction to `final_state` at mass m [GeV].
@@ -67,14 +79,15 @@ class CouplingModel(ABC):
             return np.asarray(np.where(total > 0, widths[final_state] / total, 0.0))
 
     def coupling_limit(
-        self, cross_section_limit: ArrayLike, m: ArrayLike, sqrt_s: float, final_state: str | None = None
+        self, production_limit: ArrayLike, m: ArrayLike, sqrt_s: float, final_state: str | None = None
     ) -> Array:
-        """Turn a cross-section limit into the limit on the coupling.
+        """Turn a limit on the production into the limit on the coupling.
 
         Parameters
         ----------
-        cross_section_limit
-            Upper limit [fb] on σ×B when `final_state` is given, on σ when it is None. Shapes that
+        production_limit
+            Upper limit on the production [fb, or 1], times the decay's branching fraction when
+            `final_state` is given. Shapes that
             broadcast with `m`.
         m
             Mass [GeV].
@@ -86,16 +99,38 @@ class CouplingModel(ABC):
         Returns
         -------
         Array
-            (limit / (σ(g=1) B))^(1/power); infinite where the production or the decay is closed, NaN
+            (limit / (production(g=1) B))^(1/power); infinite where the production or the decay is closed, NaN
             where the limit is NaN.
         """
-        limit, mass = np.asarray(cross_section_limit, dtype=np.float64), np.asarray(m, dtype=np.float64)
-        reach = self.cross_section(mass, sqrt_s)
+        limit, mass = np.asarray(production_limit, dtype=np.float64), np.asarray(m, dtype=np.float64)
+        reach = self.production(mass, sqrt_s)
         if final_state is not None:
             reach = reach * self.branching_fraction(mass, final_state)
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = np.where(reach > 0, limit / reach, np.where(np.isnan(limit), np.nan, np.inf))
             return np.asarray(ratio ** (1.0 / self.power))
+
+
+class DecayModel(CouplingModel):
+    """A new particle that comes from the decay of a meson or lepton, whatever the beams' energy."""
+
+    quantity: ClassVar[str] = "branching_fraction"
+
+    @abstractmethod
+    def decay_range(self) -> tuple[float, float]:
+        """Return the lowest and highest mass [GeV] at which the model's formulas hold."""
+
+    @abstractmethod
+    def parent_fraction(self, m: ArrayLike) -> Array:
+        """Return the branching fraction of the parent at unit coupling; 0 above the end of the decay."""
+
+    def mass_range(self, sqrt_s: float) -> tuple[float, float]:  # noqa: ARG002 - the parent decays at rest
+        """Return `decay_range`."""
+        return self.decay_range()
+
+    def production(self, m: ArrayLike, sqrt_s: float) -> Array:  # noqa: ARG002 - the parent decays at rest
+        """Return `parent_fraction`."""
+        return self.parent_fraction(m)
 
 
 def checked_mass(m: ArrayLike) -> Array:

@@ -10,6 +10,7 @@ from scanner.constants import ALPHA, MASS_MUON
 from scanner.models.anomalous_moment import scalar_contribution
 from scanner.models.base import Array, CouplingModel, checked_mass
 from scanner.models.cross_sections import mu_mu_x
+from scanner.models.leptons import scalar_width
 from scanner.models.radiation import threshold
 
 
@@ -39,18 +40,17 @@ class MuonphilicScalar(CouplingModel):
         """Return the lowest and highest mass [GeV]: from the table's end to the threshold."""
         return 1e-3, threshold(sqrt_s)
 
-    def cross_section(self, m: ArrayLike, sqrt_s: float) -> Array:
+    def production(self, m: ArrayLike, sqrt_s: float) -> Array:
         """Return σ(e⁺e⁻ → μ⁺μ⁻S) [fb] at g_S = 1, tree level (`scanner.models.radiation`)."""
         return mu_mu_x("scalar", m, sqrt_s)
 
     def widths(self, m: ArrayLike) -> dict[str, Array]:
         """Return Γ_μμ = m/8π (1−4r)^{3/2} and, below threshold, Γ_γγ = α²m³|F|²/(256π³m_μ²) [GeV]."""
         mass = checked_mass(m)
-        phase_space = np.clip(1 - 4 * (MASS_MUON / mass) ** 2, 0, None) ** 1.5
         below = mass <= 2 * MASS_MUON
         loop = ALPHA**2 * mass**3 / (256 * math.pi**3 * MASS_MUON**2) * _loop(mass) ** 2
         return {
-            "mu_mu": np.asarray(mass / (8 * math.pi) * phase_space),
+            "mu_mu": scalar_width(mass, MASS_MUON),
             "gamma_gamma": np.asarray(np.where(below, loop, 0.0)),
         }
 

@@ -1,8 +1,8 @@
 """Tree-level e⁺e⁻ → γ* → μ⁺μ⁻X with X radiated off either muon: matrix element and total cross section.
 
-The electrons are massless, the muons are not. There is no initial-state radiation. With the
-invariants D₁ = (k₁+p)² − m_μ², D₂ = (k₂+p)² − m_μ² of the two muons k₁, k₂ and of X (p), the
-hadronic tensor contracted with −g, summed over all spins and divided by g², is
+The electrons are massless, the muons are not; a τ is a muon of another mass. There is no initial-state
+radiation. With the invariants D₁ = (k₁+p)² − m_μ², D₂ = (k₂+p)² − m_μ² of the two muons k₁, k₂ and of
+X (p), the hadronic tensor contracted with −g, summed over all spins and divided by g², is
 
     W = N₁/D₁² + N₂/D₂² + 2N₁₂/(D₁D₂),
 
@@ -59,9 +59,9 @@ MATRIX_ELEMENTS: dict[str, MatrixElement] = {"vector": vector, "scalar": scalar}
 """The matrix elements by the spin of X."""
 
 
-def threshold(sqrt_s: float) -> float:
-    """Largest mass of X [GeV] that can be produced with two muons."""
-    return sqrt_s - 2.0 * MASS_MUON
+def threshold(sqrt_s: float, lepton: float = MASS_MUON) -> float:
+    """Largest mass of X [GeV] that can be produced with two leptons of this mass."""
+    return sqrt_s - 2.0 * lepton
 
 
 def _legendre(nodes: int) -> tuple[Array, Array]:
@@ -69,7 +69,7 @@ def _legendre(nodes: int) -> tuple[Array, Array]:
     return np.asarray((x + 1) / 2), np.asarray(w / 2)
 
 
-def dalitz_nodes(mass: Array, s: float, nodes: int) -> tuple[Array, Array, Array]:
+def dalitz_nodes(mass: Array, s: float, nodes: int, lepton: float = MASS_MUON) -> tuple[Array, Array, Array]:
     """Nodes (M, n, n) of D₁ and D₂ and weights, dense where the propagators peak.
 
     The outer variable is ln(D₁+D₂), mapped by a cosine to remove the square roots at its ends; the
@@ -77,12 +77,12 @@ def dalitz_nodes(mass: Array, s: float, nodes: int) -> tuple[Array, Array, Array
     """
     x, w = _legendre(nodes)
     m = mass[:, None, None]
-    low, high = 2 * m * math.sqrt(s), s + m * m - 4 * MASS_MUON**2
+    low, high = 2 * m * math.sqrt(s), s + m * m - 4 * lepton**2
     span = np.log(high / low)
     total = low * np.exp(span * ((1 - np.cos(np.pi * x)) / 2)[:, None])
     outer = total * span * (np.pi / 2 * np.sin(np.pi * x) * w)[:, None]
     s12 = s + m * m - total
-    beta = np.sqrt(np.clip(1 - 4 * MASS_MUON**2 / s12, 0, None))
+    beta = np.sqrt(np.clip(1 - 4 * lepton**2 / s12, 0, None))
     flight = np.sqrt(np.clip((total - low) * (total + low), 0, None))
     asymmetry = beta * flight / total
     reach = np.arctanh(asymmetry)
@@ -91,8 +91,10 @@ def dalitz_nodes(mass: Array, s: float, nodes: int) -> tuple[Array, Array, Array
     return total / 2 * (1 + a), total / 2 * (1 - a), outer * inner
 
 
-def cross_section(kind: str, mass: ArrayLike, sqrt_s: float, *, nodes: int = NODES) -> Array:
-    """Total cross section σ(e⁺e⁻ → μ⁺μ⁻X) [fb] at unit coupling, by quadrature of the Dalitz plane.
+def cross_section(
+    kind: str, mass: ArrayLike, sqrt_s: float, *, nodes: int = NODES, lepton: float = MASS_MUON
+) -> Array:
+    """Total cross section σ(e⁺e⁻ → l⁺l⁻X) [fb] at unit coupling, by quadrature of the Dalitz plane.
 
     Parameters
     ----------
@@ -102,6 +104,8 @@ def cross_section(kind: str, mass: ArrayLike, sqrt_s: float, *, nodes: int = NOD
         Mass of X [GeV], any shape; zero above `threshold`.
     sqrt_s
         Centre-of-mass energy [GeV].
+    lepton
+        Mass of the leptons that X is radiated off [GeV].
 
     Examples
     --------
@@ -110,12 +114,12 @@ def cross_section(kind: str, mass: ArrayLike, sqrt_s: float, *, nodes: int = NOD
     """
     m = np.atleast_1d(np.asarray(mass, dtype=np.float64))
     result = np.zeros(m.shape)
-    open_ = (m > 0) & (m < threshold(sqrt_s))
+    open_ = (m > 0) & (m < threshold(sqrt_s, lepton))
     s = sqrt_s**2
     prefactor = ALPHA**2 / (48 * math.pi * s**3) * HBARC2
     for i in np.flatnonzero(open_):
         one = m.flat[i : i + 1]
-        d1, d2, weight = dalitz_nodes(np.asarray(one), s, nodes)
-        w = MATRIX_ELEMENTS[kind](d1, d2, s, float(one[0]) ** 2, MASS_MUON**2)
+        d1, d2, weight = dalitz_nodes(np.asarray(one), s, nodes, lepton)
+        w = MATRIX_ELEMENTS[kind](d1, d2, s, float(one[0]) ** 2, lepton**2)
         result.flat[i] = prefactor * float(np.sum(w * weight))
     return result.reshape(np.shape(mass))

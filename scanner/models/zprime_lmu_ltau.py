@@ -10,13 +10,8 @@ from scanner.constants import MASS_MUON, MASS_TAU
 from scanner.models.anomalous_moment import vector_contribution
 from scanner.models.base import Array, CouplingModel, checked_mass
 from scanner.models.cross_sections import mu_mu_x
+from scanner.models.leptons import vector_width
 from scanner.models.radiation import threshold
-
-
-def _lepton_width(m: Array, lepton: float) -> Array:
-    """Γ(Z′ → l⁺l⁻) = m/12π (1+2r)√(1−4r), r = m_l²/m², at g′ = 1."""
-    r = (lepton / m) ** 2
-    return np.asarray(m / (12 * math.pi) * (1 + 2 * r) * np.sqrt(np.clip(1 - 4 * r, 0, None)))
 
 
 class ZPrimeLMuLTau(CouplingModel):
@@ -38,7 +33,7 @@ class ZPrimeLMuLTau(CouplingModel):
         """Return the lowest and highest mass [GeV]: from the table's end to the threshold."""
         return 1e-3, threshold(sqrt_s)
 
-    def cross_section(self, m: ArrayLike, sqrt_s: float) -> Array:
+    def production(self, m: ArrayLike, sqrt_s: float) -> Array:
         """Return σ(e⁺e⁻ → μ⁺μ⁻Z′) [fb] at g′ = 1, tree level (`scanner.models.radiation`)."""
         return mu_mu_x("vector", m, sqrt_s)
 
@@ -46,8 +41,8 @@ class ZPrimeLMuLTau(CouplingModel):
         """Return Γ_ll = m/12π (1+2r)√(1−4r) and Γ_νν = m/24π for each of two flavours [GeV]."""
         mass = checked_mass(m)
         return {
-            "mu_mu": _lepton_width(mass, MASS_MUON),
-            "tau_tau": _lepton_width(mass, MASS_TAU),
+            "mu_mu": vector_width(mass, MASS_MUON),
+            "tau_tau": vector_width(mass, MASS_TAU),
             "invisible": np.asarray(2 * mass / (24 * math.pi)),
         }
 

@@ -40,5 +40,5 @@ def signal_cross_section(
     if given == ["cross_section"]:
         return value
     m, chosen = required(process, parameters, "mass"), MODELS[model]
-    unit = chosen.cross_section(m, sqrt_s) * chosen.branching_fraction(m, final_state)
+    unit = chosen.production(m, sqrt_s) * chosen.branching_fraction(m, final_state)
     return float(unit) * value**chosen.power

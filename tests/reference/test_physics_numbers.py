@@ -18,11 +18,11 @@ ZPRIME, SCALAR, ALP = (MODELS[n] for n in ("zprime_lmu_ltau", "muonphilic_scalar
     [(ZPRIME, 1.0, 9.96e4, 0.005e4), (ZPRIME, 5.0, 2025.0, 0.5), (SCALAR, 1.0, 1.343e4, 0.0005e4)],
 )
 def test_cross_section_of_x_with_muons(model, mass, expected, digits):
-    assert model.cross_section(mass, SQRT_S) == pytest.approx(expected, abs=digits)
+    assert model.production(mass, SQRT_S) == pytest.approx(expected, abs=digits)
 
 
 def test_alp_cross_section():
-    assert 1e-6 * ALP.cross_section(1.0, SQRT_S) * 1e-3 == pytest.approx(0.1152, abs=5e-5)
+    assert 1e-6 * ALP.production(1.0, SQRT_S) * 1e-3 == pytest.approx(0.1152, abs=5e-5)
 
 
 def test_branching_fractions_of_the_zprime_at_4_gev():

@@ -53,10 +53,10 @@ def minimise_on_boundary(
     target, last_target = _start(templates, bins, coefficients)
     for _ in range(ITERATIONS):
         _solve(templates, bins, coefficients, matrix, free, target)
-        length = _advance(templates, bins, coefficients, target)
+        length = advance(templates, bins, coefficients, target)
         if not length > 0.0:
             break
-        residual, settled, gap = _residual(bins, target)
+        residual, settled, gap = largest_miss(bins, target)
         if settled and target == last_target and length > 0.9:
             return True, gap
         if length > 0.9:
@@ -101,7 +101,7 @@ def _solve(
 
 
 @jit
-def _advance(templates: Floats, bins: Floats, coefficients: Floats, target: float) -> float:
+def advance(templates: Floats, bins: Floats, coefficients: Floats, target: float) -> float:
     """Step θ, ν and λ as far as positivity allows; return the shorter of the two step lengths."""
     combine(templates, coefficients, STEP, bins, SLOPE)
     primal, dual = _lengths(bins, target)
@@ -129,7 +129,7 @@ def _lengths(bins: Floats, target: float) -> tuple[float, float]:
 
 
 @jit
-def _residual(bins: Floats, target: float) -> tuple[float, bool, float]:
+def largest_miss(bins: Floats, target: float) -> tuple[float, bool, float]:
     """Return the largest relative miss of the targets, whether it is settled, and Σ |λν − n|.
 
     An empty bin is settled within ten times its target: rounding of ν moves it about.

@@ -6,15 +6,14 @@ conditions at the minimum are
     Σ_i T_j(x_i) λ_i = I_j,    λ_i ν_i = w_i,    ν_i = Σ θ_j T_j(x_i),    ν, λ ≥ 0.
 
 The method is that of `scanner.kernels.interior`, where the left sum of the first condition is over all
-bins of the templates themselves.
+bins of the templates themselves; steps and targets are its own, with weights in place of counts.
 """
 
 import math
 
 from scanner.kernels import jit
 from scanner.kernels.algebra import Floats, accumulate, combine, factorise, solve
-from scanner.kernels.interior import FRACTION, ITERATIONS, LAST_TARGET, PIVOT_ZERO, SETTLED
-from scanner.kernels.newton import subtract
+from scanner.kernels.interior import ITERATIONS, LAST_TARGET, PIVOT_ZERO, advance, largest_miss
 from scanner.kernels.unbinned_points import WEIGHT
 from scanner.kernels.workspace import CHANGE, CURVE, EXPECTED, GRADIENT, MULTIPLIER, SLOPE, STEP, THETA
 
@@ -39,10 +38,10 @@ def minimise_points_on_boundary(
     target, last_target = _start(templates, points, coefficients, cell)
     for _ in range(ITERATIONS):
         _solve(templates, points, coefficients, integrals, matrix, free, target)
-        length = _advance(templates, points, coefficients, target)
+        length = advance(templates, points, coefficients, target)
         if not length > 0.0:
             break
-        residual, settled, gap = _residual(points, target)
+        residual, settled, gap = largest_miss(points, target)
         if settled and target == last_target and length > 0.9:
             return True, gap
         if length > 0.9:
@@ -94,49 +93,3 @@ def _solve(
         coefficients[GRADIENT, j] = integrals[j] - coefficients[GRADIENT, j]
     factorise(matrix, free, PIVOT_ZERO)
     solve(matrix, free, coefficients, GRADIENT, STEP)
-
-
-@jit
-def _advance(templates: Floats, points: Floats, coefficients: Floats, target: float) -> float:
-    """Step θ, ν and λ as far as positivity allows; return the shorter of the two step lengths."""
-    combine(templates, coefficients, STEP, points, SLOPE)
-    primal, dual = _lengths(points, target)
-    subtract(coefficients, THETA, primal, STEP)
-    subtract(points, EXPECTED, primal, CHANGE)
-    subtract(points, MULTIPLIER, dual, SLOPE)
-    return min(primal, dual)
-
-
-@jit
-def _lengths(points: Floats, target: float) -> tuple[float, float]:
-    """Set CHANGE to the downward step of ν and SLOPE to that of λ; return how far each may go."""
-    primal = dual = 1.0
-    for i in range(points.shape[1]):
-        expected, multiplier = points[EXPECTED, i], points[MULTIPLIER, i]
-        down = points[SLOPE, i] - points[CHANGE, i]
-        relax = multiplier - (max(points[WEIGHT, i], target) + multiplier * down) / expected
-        points[CHANGE, i] = down
-        points[SLOPE, i] = relax
-        if primal * down > FRACTION * expected:
-            primal = FRACTION * expected / down
-        if dual * relax > FRACTION * multiplier:
-            dual = FRACTION * multiplier / relax
-    return primal, dual
-
-
-@jit
-def _residual(points: Floats, target: float) -> tuple[float, bool, float]:
-    """Return the largest relative miss of the targets, whether it is settled, and Σ |λν − w|.
-
-    A point without weight is settled within ten times its target: rounding of ν moves it about.
-    """
-    largest = gap = 0.0
-    loose = 0
-    for i in range(points.shape[1]):
-        product = points[MULTIPLIER, i] * points[EXPECTED, i]
-        aim = max(points[WEIGHT, i], target)
-        miss = abs(product - aim) / aim
-        largest = max(largest, miss)
-        loose += miss > (SETTLED if points[WEIGHT, i] > target else 10.0)
-        gap += abs(product - points[WEIGHT, i])
-    return largest, loose == 0, gap

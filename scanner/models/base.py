@@ -111,6 +111,21 @@ class CouplingModel(ABC):
             return np.asarray(ratio ** (1.0 / self.power))
 
 
+class InvisibleModel(CouplingModel):
+    """A new particle that is never seen: what it decays to, and how fast, is not stated."""
+
+    final_states: ClassVar[tuple[str, ...]] = ("invisible",)
+
+    def widths(self, m: ArrayLike) -> dict[str, Array]:
+        """Return NaN [GeV]: no width is stated."""
+        return {"invisible": np.full(np.shape(checked_mass(m)), np.nan)}
+
+    def branching_fraction(self, m: ArrayLike, final_state: str) -> Array:
+        """Return 1 for "invisible"."""
+        super().branching_fraction(m, final_state)
+        return np.ones(np.shape(m))
+
+
 class DecayModel(CouplingModel):
     """A new particle that comes from the decay of a meson or lepton, whatever the beams' energy."""
 

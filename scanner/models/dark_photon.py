@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from scanner.constants import ALPHA, HBARC2
 from scanner.errors import InputError
-from scanner.models.base import Array, CouplingModel, checked_mass
+from scanner.models.base import Array, CouplingModel, InvisibleModel, checked_mass
 from scanner.models.hadrons import r_ratio
 from scanner.models.leptons import LEPTONS, vector_width
 
@@ -73,16 +73,9 @@ class DarkPhoton(CouplingModel):
 
 
 @dataclass(frozen=True)
-class InvisibleDarkPhoton(DarkPhoton):
-    """Dark photon that decays to dark matter alone, e⁺e⁻ → γA′.
-
-    The width to dark matter is not stated: it is taken to be far above those to ordinary matter.
-    """
+class InvisibleDarkPhoton(InvisibleModel, DarkPhoton):
+    """Dark photon that decays to dark matter alone, e⁺e⁻ → γA′."""
 
     name: ClassVar[str] = "invisible_dark_photon"
     title: ClassVar[str] = "dark photon, decaying to dark matter"
-    final_states: ClassVar[tuple[str, ...]] = ("invisible",)
-
-    def widths(self, m: ArrayLike) -> dict[str, Array]:
-        """Return the width αm/3 of a massless fermion of unit dark charge equal to e, at ε = 1."""
-        return {"invisible": np.asarray(ALPHA * checked_mass(m) / 3)}
+    final_states: ClassVar[tuple[str, ...]] = InvisibleModel.final_states

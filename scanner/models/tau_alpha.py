@@ -9,13 +9,13 @@ from numpy.typing import ArrayLike
 
 from scanner.constants import HBAR, LIFETIME_TAU, MASS_ELECTRON, MASS_MUON, MASS_TAU
 from scanner.errors import InputError
-from scanner.models.base import Array, DecayModel, checked_mass
+from scanner.models.base import Array, DecayModel, InvisibleModel, checked_mass
 
 LEPTONS = {"e": MASS_ELECTRON, "mu": MASS_MUON}
 
 
 @dataclass(frozen=True)
-class TauAlpha(DecayModel):
+class TauAlpha(InvisibleModel, DecayModel):
     """Axion-like particle α in τ → lα; the coupling is 1/F.
 
     Parameters
@@ -33,7 +33,6 @@ class TauAlpha(DecayModel):
     unit: ClassVar[str] = "GeV^-1"
     power: ClassVar[int] = 2
     reference: ClassVar[str] = "L. Calibbi et al., JHEP 09 (2021) 173, 2006.04795"
-    final_states: ClassVar[tuple[str, ...]] = ("invisible",)
 
     def __post_init__(self) -> None:
         """Refuse a lepton that is not lighter than the τ."""
@@ -58,12 +57,3 @@ class TauAlpha(DecayModel):
         return np.asarray(
             np.where(open_, LIFETIME_TAU / HBAR * MASS_TAU**3 / (16 * math.pi) * phase_space, 0.0)
         )
-
-    def widths(self, m: ArrayLike) -> dict[str, Array]:
-        """Return zeros: the boson leaves the detector, whatever it decays to."""
-        return {"invisible": np.zeros(np.shape(checked_mass(m)))}
-
-    def branching_fraction(self, m: ArrayLike, final_state: str) -> Array:
-        """Return 1 for "invisible"."""
-        super().branching_fraction(m, final_state)
-        return np.ones(np.shape(m))

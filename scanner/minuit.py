@@ -13,6 +13,8 @@ FLOOR = 1e-7
 """Expectation below which a bin's NLL continues as a steep parabola: Minuit needs a gradient there."""
 STEEPNESS = 1e7
 """Curvature of that parabola in an empty bin."""
+FAR = 1e100
+"""The NLL where a wild step of Minuit takes an expectation beyond what a number holds."""
 Curve = Callable[[Floats], float]
 
 
@@ -30,26 +32,33 @@ class Opinion:
     pull_errors: Floats
 
 
-def fit_window(problem: BinnedProblem, window: int, fixed_yield: float | None = None) -> Opinion:
-    """Fit one window with MIGRAD at strategy 2 and HESSE.
+def fit_window(
+    problem: BinnedProblem, window: int, fixed_yield: float | None = None, start: Floats | None = None
+) -> Opinion:
+    """Fit one window with MIGRAD at strategy 2 and HESSE, from `start` in the parameters where it is given.
 
     Coefficients are rotated and scaled to unit least-squares covariance, so that Minuit starts with
     a round valley; nuisances have unit size as they are. Below an expectation of `FLOOR` the NLL of a
     bin continues as a parabola.
     """
     minuit, scale = window_minuit(problem, window, fixed_yield)
+    if start is not None:
+        minuit.values = np.linalg.solve(scale, start)
     minuit.migrad(ncall=100_000)
     minuit.hesse()
     nuisances = 0 if problem.nuisances is None else len(problem.nuisances.names)
+    if nuisances:
+        minuit, scale = _rounded(problem, window, fixed_yield, minuit, scale)
     return _opinion(minuit, scale, nuisances, fixed_yield)
 
 
 def window_minuit(
-    problem: BinnedProblem, window: int, fixed_yield: float | None = None
+    problem: BinnedProblem, window: int, fixed_yield: float | None = None, coordinates: Floats | None = None
 ) -> tuple[Minuit, Floats]:
     """Return Minuit on one window, and the matrix from its coordinates to the parameters.
 
-    Parameters are nuisances, background coefficients and, unless it is fixed, the yield.
+    Parameters are nuisances, background coefficients and, unless it is fixed, the yield. The matrix is
+    `coordinates` where that is given, and minimisation then starts at zero.
     """
     counts = problem.counts[window]
     model = Expectation.of(problem, window)
@@ -61,6 +70,8 @@ def window_minuit(
     scale = np.eye(nuisances + free)
     scale[nuisances:, nuisances:] = rotation
     start = np.concatenate([model.effects.observed[0], start])
+    if coordinates is not None:
+        scale, start = coordinates, np.zeros(start.size)
     if nuisances == 0 and not model.effects.statistics.any():
         nll, gradient = _objective(linear[:free].T @ rotation, counts, offset)
         minuit = Minuit(nll, start, grad=gradient)
@@ -70,6 +81,26 @@ def window_minuit(
     minuit.errors = np.ones(start.size)
     minuit.strategy, minuit.tol = 2, 1e-5
     return minuit, scale
+
+
+def _rounded(
+    problem: BinnedProblem, window: int, fixed_yield: float | None, minuit: Minuit, scale: Floats
+) -> tuple[Minuit, Floats]:
+    """Fit again from the minimum in coordinates of unit covariance, where numerical derivatives are exact.
+
+    Nuisances and coefficients that do one thing leave a narrow valley, in which HESSE alone errs.
+    """
+    if not minuit.valid or minuit.covariance is None:
+        return minuit, scale
+    try:
+        root = np.linalg.cholesky(np.array(minuit.covariance))
+    except np.linalg.LinAlgError:
+        return minuit, scale
+    again, _ = window_minuit(problem, window, fixed_yield, scale @ root)
+    again.values = np.linalg.solve(root, np.array(minuit.values))
+    again.migrad(ncall=100_000)
+    again.hesse()
+    return (again, scale @ root) if again.valid else (minuit, scale)
 
 
 def _linear_templates(model: Expectation, alpha: Floats) -> Floats:
@@ -140,10 +171,12 @@ def _constrained_objective(
 
     def nll(x: Floats) -> float:
         theta = np.concatenate([scale @ x, held])
-        expected, beta = model.expected(theta, counts)
-        pulls = theta[:nuisances] - observed
-        stretched = (beta[simulated] - measured) / delta
-        return _poisson(expected, counts) + 0.5 * float(pulls @ pulls + stretched @ stretched)
+        with np.errstate(over="ignore", invalid="ignore"):
+            expected, beta = model.expected(theta, counts)
+            pulls = theta[:nuisances] - observed
+            stretched = (beta[simulated] - measured) / delta
+            total = _poisson(expected, counts) + 0.5 * float(pulls @ pulls + stretched @ stretched)
+        return total if np.isfinite(total) else FAR
 
     return nll
 

@@ -10,9 +10,11 @@ import numpy as np
 import xarray as xr
 
 from jobs import scan, work
-from scanner import engine, interchange, systematics
+from scanner import engine
 from scanner.errors import InputError
+from scanner.likelihoods import interchange
 from scanner.limits import window_problem
+from scanner.windows import systematics
 from storage.locations import Location
 
 WRITERS = {"pyhf": interchange.pyhf_workspace, "hs3": interchange.hs3_document}

@@ -13,10 +13,11 @@ from jobs import additions, blocks, work
 from jobs.executors import Executor, Task
 from jobs.plan import FOLD, ROWS_A_BLOCK, WINDOWS_A_BLOCK, Estimate, Plan, estimate, fit_blocks, pass_blocks
 from scanner import cube as cubes
-from scanner import definition, engine, kernels, systematics
-from scanner.channels import views
+from scanner import definition, engine, kernels
 from scanner.definition import Search
 from scanner.errors import InputError
+from scanner.windows import systematics
+from scanner.windows.channels import views
 from storage import cubes as cube_store
 from storage.events import EventStore
 from storage.locations import Location

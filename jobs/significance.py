@@ -17,9 +17,10 @@ from jobs import additions, work
 from jobs.blocks import finish
 from jobs.executors import Executor, Task
 from jobs.scan import run_place
-from scanner import engine, excess, spectrum
+from scanner import engine
 from scanner.errors import InputError
-from scanner.spectrum import Line
+from scanner.significance import excess, spectrum
+from scanner.significance.spectrum import Line
 from scanner.stats import look_elsewhere
 from scanner.stats.look_elsewhere import GlobalSignificance, ToyScans
 from storage import cubes as cube_store

@@ -9,13 +9,13 @@ import numpy as np
 
 from jobs.plan import FOLD, FitBlock, PassBlock, Plan
 from scanner import definition, engine, kernels
-from scanner.candidates import Candidates, refuse_many
 from scanner.definition import Search
 from scanner.errors import InputError
-from scanner.histogram import Histogram
 from scanner.limits import Exposure, scan_block
-from scanner.selection import Selection
-from scanner.windows import WindowGrid
+from scanner.reading.candidates import Candidates, refuse_many
+from scanner.reading.histogram import Histogram
+from scanner.reading.selection import Selection
+from scanner.windows.grid import WindowGrid
 from storage.events import EventStore
 from storage.locations import Location
 from storage.manifest import Shard

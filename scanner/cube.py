@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from scanner.channels import views
 from scanner.constants import QUANTILES
 from scanner.definition import Search
 from scanner.limits import VETOED, Results
@@ -16,7 +15,8 @@ from scanner.quality import COMPARED, OUTLIER_MEANINGS, outliers
 from scanner.schema.statistics import Published
 from scanner.stats import METHOD_MEANINGS, STATUS_MEANINGS
 from scanner.stats.recovery import ATTEMPT_MEANINGS, RUNG_MEANINGS
-from scanner.windows import WindowGrid
+from scanner.windows.channels import views
+from scanner.windows.grid import WindowGrid
 
 SCHEMA_VERSION = 1
 

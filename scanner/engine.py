@@ -6,23 +6,24 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from scanner import expressions, shapes, windows
-from scanner.channel import ChannelPlan, WindowTable
-from scanner.channels import views
+from scanner import expressions, shapes
 from scanner.definition import Search
 from scanner.errors import InputError
-from scanner.floating_model import floats
+from scanner.reading.channel import ChannelPlan, WindowTable
+from scanner.reading.selection import Selection
+from scanner.reading.variables import constants, region_of, window_variables
 from scanner.schema.axes import Region
 from scanner.schema.densities import Background
 from scanner.schema.functions import Function
-from scanner.selection import Selection
 from scanner.stats import METHODS
 from scanner.stats.floating import FLOATING_METHODS
 from scanner.stats.unbinned import UNBINNED_METHODS
-from scanner.templates import WindowModel, highest_terms, nonlinear_start, window_model
-from scanner.variables import constants, region_of, window_variables
-from scanner.vetoes import cuts, vetoed
-from scanner.windows import WindowGrid
+from scanner.windows import grid as windows
+from scanner.windows.channels import views
+from scanner.windows.floating import floats
+from scanner.windows.grid import WindowGrid
+from scanner.windows.templates import WindowModel, highest_terms, nonlinear_start, window_model
+from scanner.windows.vetoes import cuts, vetoed
 
 __all__ = [
     "WindowModel",

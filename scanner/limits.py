@@ -7,10 +7,8 @@ from numpy.typing import NDArray
 
 from scanner import engine
 from scanner.definition import Search
-from scanner.fit import fit
-from scanner.floating_model import Floating, floats, scan_floating
-from scanner.joint import BlockModel, block_model, total_rate
-from scanner.likelihood import BinnedProblem
+from scanner.likelihoods.binned import BinnedProblem
+from scanner.likelihoods.fit import fit
 from scanner.models import MODELS
 from scanner.seeds import window_keys
 from scanner.stats import METHODS, Limits, Settings
@@ -20,9 +18,11 @@ from scanner.stats.limits import NO_LIMIT
 from scanner.stats.order import CHOICES
 from scanner.stats.recovery import recover, rungs
 from scanner.stats.unbinned import unbinned_limits
-from scanner.systematics import fixed_samples, included, window_nuisances
-from scanner.unbinned_model import unbinned_problem
-from scanner.windows import WindowGrid
+from scanner.windows.floating import Floating, floats, scan_floating
+from scanner.windows.grid import WindowGrid
+from scanner.windows.joint import BlockModel, block_model, total_rate
+from scanner.windows.systematics import fixed_samples, included, window_nuisances
+from scanner.windows.unbinned import unbinned_problem
 
 Floats = NDArray[np.float64]
 Results = dict[str, NDArray[np.generic]]
@@ -194,7 +194,7 @@ def window_problem(
 
     Parameters are those of `scan_block`; toys pass through here as the data do. Where the definition
     chooses the order of the background, it is chosen here, from a window's own counts. `include` names
-    the systematics that enter, a key of `scanner.systematics.INCLUDED`.
+    the systematics that enter, a key of `scanner.windows.systematics.INCLUDED`.
     """
     parameters = dict(search.configurations[configuration].parameters)
     expected = block_model(search, grid, counts, block, parameters)

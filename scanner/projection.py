@@ -17,7 +17,7 @@ from scanner.limits import Exposure, physics_limits
 from scanner.schema.statistics import Systematic
 from scanner.shapes import BACKGROUNDS
 from scanner.stats import expected_limits
-from scanner.windows import WindowGrid
+from scanner.windows.grid import WindowGrid
 
 Floats = NDArray[np.float64]
 SCENARIOS = {

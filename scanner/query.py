@@ -12,7 +12,7 @@ from scanner.errors import InputError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from scanner.plane import PlaneSignificance
+    from scanner.significance.plane import PlaneSignificance
 
 
 SOUND = ("ok", "positivity_boundary", "second_opinion")
@@ -116,7 +116,7 @@ class Limits:
         """Return the global significance of the largest excess over two mass axes.
 
         An empty window has no excess; one without a sound fit is not looked at. See
-        `scanner.plane.plane_significance`.
+        `scanner.significance.plane.plane_significance`.
 
         Parameters
         ----------
@@ -133,7 +133,7 @@ class Limits:
         ``toys = xr.concat([scan[["z_local", "status"]] for scan in scans], "toy")``
         ``cube.attrs |= cube.limits.plane_significance(toys).attributes()``
         """
-        from scanner.plane import plane_significance
+        from scanner.significance.plane import plane_significance
 
         return plane_significance(_excess_map(self._cube), _excess_map(toys))
 

@@ -5,8 +5,9 @@ from functools import cache
 
 import numpy as np
 
-from scanner import definition, engine, excess, spectrum
+from scanner import definition, engine
 from scanner.guide.tables import Floats, Table, number
+from scanner.significance import excess, spectrum
 from scanner.stats import look_elsewhere
 from scanner.stats.look_elsewhere import Crossings, Excess
 from scanner.stats.sampling import poisson_toys

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.polynomial import chebyshev
 from scipy.special import ndtr
 
-from scanner.fit import fit
 from scanner.guide.counting import LEVEL
 from scanner.guide.tables import Floats, Table, number
-from scanner.likelihood import BinnedProblem
+from scanner.likelihoods.binned import BinnedProblem
+from scanner.likelihoods.fit import fit
 from scanner.stats import METHODS, Settings, order
 from scanner.stats.envelope import Envelope, asimov_problem, log_cls
 from scanner.stats.pseudo import LinearWindow

@@ -20,7 +20,7 @@ _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 PACKAGE = __name__.rpartition(".")[0]
-GENERATED = f"{PACKAGE}.programs"
+GENERATED = f"{PACKAGE}.selection.programs"
 """What stands for a generated module: the writer of its text imports all that the text calls."""
 
 _IMPORT = re.compile(rf"^\s*from ({re.escape(PACKAGE)}[\w.]*) import (\([^)]*\)|.*)", re.MULTILINE)

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from scanner.fit import STATUS_MEANINGS
-from scanner.likelihood import BinnedProblem
+from scanner.likelihoods.binned import BinnedProblem
+from scanner.likelihoods.fit import STATUS_MEANINGS
 from scanner.stats.asymptotic import asymptotic_limits
 from scanner.stats.auto import automatic_limits, expected_limits
 from scanner.stats.calculators import CALCULATORS, calculate

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from scipy.special import chdtrc, ndtri
 
 from scanner.constants import QUANTILES
-from scanner.fit import USABLE, fit
-from scanner.kernels import cls, hypotheses, window
-from scanner.likelihood import BinnedProblem, Floats
+from scanner.kernels.linear import cls, hypotheses, window
+from scanner.likelihoods.binned import BinnedProblem, Floats
+from scanner.likelihoods.fit import USABLE, fit
 from scanner.stats.constrained_limits import Pair, describe, fit_pair, limits
 from scanner.stats.limits import ASYMPTOTIC, NO_LIMIT, Limits
 from scanner.stats.settings import Settings
@@ -38,9 +38,9 @@ class Hypotheses:
     null_theta: Floats
     """(W, K) coefficients of the background-only fit."""
     rows: Floats
-    """(W, 9) columns of `scanner.kernels.hypotheses`."""
+    """(W, 9) columns of `scanner.kernels.linear.hypotheses`."""
     status: NDArray[np.uint8]
-    """(W,) key of `scanner.fit.STATUS_MEANINGS`."""
+    """(W,) key of `scanner.likelihoods.fit.STATUS_MEANINGS`."""
 
 
 def asymptotic_limits(problem: BinnedProblem, settings: Settings) -> Limits:

@@ -6,8 +6,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from scanner.kernels import core
-from scanner.likelihood import BinnedProblem, Floats
+from scanner.kernels.counting import core
+from scanner.likelihoods.binned import BinnedProblem, Floats
 from scanner.stats import asymptotic, counting, toys
 from scanner.stats.limits import Limits
 from scanner.stats.settings import Settings

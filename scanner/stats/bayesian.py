@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import gammaincc, logsumexp, xlogy
 
-from scanner.likelihood import Floats
+from scanner.likelihoods.binned import Floats
 from scanner.stats import mixture
 from scanner.stats.density import Density
 from scanner.stats.mixture import Mixture

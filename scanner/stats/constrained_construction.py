@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from scanner.expectation import Expectation
-from scanner.fit import USABLE, fit
-from scanner.likelihood import BinnedProblem, Floats
+from scanner.likelihoods.binned import BinnedProblem, Floats
+from scanner.likelihoods.expectation import Expectation
+from scanner.likelihoods.fit import USABLE, fit
 from scanner.stats.construction import INTERVAL_STREAM, Construction
 from scanner.stats.sampling import OBSERVABLES, normal_numbers
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from scipy.special import log_ndtr, ndtr, ndtri
 
 from scanner.constants import QUANTILES
-from scanner.constrained import ConstrainedFit, Mask, asimov, fit_constrained
-from scanner.kernels import hypotheses, window
-from scanner.kernels.nuisance_batch import ERROR, INFORMATION, LIVE, NLL
-from scanner.likelihood import BinnedProblem, Floats
+from scanner.kernels.constrained.batch import ERROR, INFORMATION, LIVE, NLL
+from scanner.kernels.linear import hypotheses, window
+from scanner.likelihoods.binned import BinnedProblem, Floats
+from scanner.likelihoods.constrained import ConstrainedFit, Mask, asimov, fit_constrained
 from scanner.stats.profiling import EVALUATIONS, Bracket, Profile, crossing
 
 CLOSE_LIMIT = 3e-5
@@ -54,7 +54,7 @@ def fit_pair(problem: BinnedProblem) -> Pair:
 
 
 def describe(problem: BinnedProblem, pair: Pair) -> Floats:
-    """Return the (W, 9) columns of `scanner.kernels.hypotheses`: fits, and what they say of an excess.
+    """Return the (W, 9) columns of `scanner.kernels.linear.hypotheses`: fits, and what they say of an excess.
 
     On the positivity boundary the error is the rise of −2 ln λ by 1 above ŝ: the Hessian there is that of
     the face of the boundary.

@@ -1,10 +1,10 @@
 """The posterior of the signal yield of a window with constrained nuisances.
 
 Nuisances have their constraints as priors, background coefficients flat ones wherever the background is
-nowhere negative. Both are integrated over by importance sampling, as `scanner.kernels.posterior` does for
-coefficients alone: points of randomised lattices around the centre of the posterior, each with its whole
-likelihood in s; the scatter of the replicates is the stated error. Template statistics are integrated
-over in every bin by Gauss–Hermite quadrature around their best value.
+nowhere negative. Both are integrated over by importance sampling, as `scanner.kernels.bayesian.posterior`
+does for coefficients alone: points of randomised lattices around the centre of the posterior, each with
+its whole likelihood in s; the scatter of the replicates is the stated error. Template statistics are
+integrated over in every bin by Gauss–Hermite quadrature around their best value.
 """
 
 from dataclasses import dataclass, replace
@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from scanner.expectation import Expectation
-from scanner.fit import USABLE, Fit, fit
-from scanner.kernels.posterior import DROP, GRID, PILOT
-from scanner.likelihood import BinnedProblem, Floats
-from scanner.nuisances import Nuisances
+from scanner.kernels.bayesian.posterior import DROP, GRID, PILOT
+from scanner.likelihoods.binned import BinnedProblem, Floats
+from scanner.likelihoods.expectation import Expectation
+from scanner.likelihoods.fit import USABLE, Fit, fit
+from scanner.likelihoods.nuisances import Nuisances
 from scanner.stats.density import Density
 from scanner.stats.many_points import ManyPoints, Sums
 from scanner.stats.sampling import OBSERVABLES, normal_numbers, poisson_toys

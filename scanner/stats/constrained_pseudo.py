@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from scanner.constrained import ConstrainedFit, fit_constrained
-from scanner.kernels.nuisance_batch import ERROR, INFORMATION, NLL
-from scanner.likelihood import BinnedProblem, Floats
-from scanner.nuisances import Nuisances
+from scanner.kernels.constrained.batch import ERROR, INFORMATION, NLL
+from scanner.likelihoods.binned import BinnedProblem, Floats
+from scanner.likelihoods.constrained import ConstrainedFit, fit_constrained
+from scanner.likelihoods.nuisances import Nuisances
 from scanner.stats.pseudo import BACKGROUND_STREAM, SIGNAL_STREAM, Sample
 from scanner.stats.sampling import normal_numbers, poisson_toys
 
@@ -51,7 +51,8 @@ class ConstrainedWindow:
     Attributes
     ----------
     status : int
-        Key of `scanner.fit.STATUS_MEANINGS` of the fit without signal; not usable, nothing can be thrown.
+        Key of `scanner.likelihoods.fit.STATUS_MEANINGS` of the fit without signal; not usable, nothing can
+        be thrown.
     """
 
     def __init__(self, problem: BinnedProblem, window: int) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from scanner.fit import USABLE, fit
-from scanner.kernels import window
-from scanner.kernels.neyman import likelihood_ratios
-from scanner.likelihood import BinnedProblem, Floats
+from scanner.kernels.counting.neyman import likelihood_ratios
+from scanner.kernels.linear import window
+from scanner.likelihoods.binned import BinnedProblem, Floats
+from scanner.likelihoods.fit import USABLE, fit
 from scanner.stats.posterior import TOY_STREAM
 from scanner.stats.sampling import poisson_toys
 

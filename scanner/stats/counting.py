@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanner.constants import QUANTILES
-from scanner.kernels import core as columns
-from scanner.kernels.counting_efficiency import average_windows
-from scanner.kernels.window import usable
-from scanner.likelihood import BinnedProblem, Floats
-from scanner.nuisances import Nuisances
+from scanner.kernels.counting import core as columns
+from scanner.kernels.counting.efficiency import average_windows
+from scanner.kernels.linear.window import usable
+from scanner.likelihoods.binned import BinnedProblem, Floats
+from scanner.likelihoods.nuisances import Nuisances
 from scanner.stats.asymptotic import asymptotic_limits_above
 from scanner.stats.limits import COUNTING, Limits
 from scanner.stats.settings import Settings

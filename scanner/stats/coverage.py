@@ -12,8 +12,8 @@ import xarray as xr
 from numpy.polynomial import chebyshev
 from scipy.special import ndtr, ndtri
 
-from scanner.kernels.window import usable
-from scanner.likelihood import BinnedProblem, Floats
+from scanner.kernels.linear.window import usable
+from scanner.likelihoods.binned import BinnedProblem, Floats
 from scanner.seeds import key_of
 from scanner.stats import METHODS, auto
 from scanner.stats.counting import with_counting

@@ -6,8 +6,8 @@ from functools import cached_property
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from scanner.kernels import density
-from scanner.likelihood import Floats
+from scanner.kernels.bayesian import density
+from scanner.likelihoods.binned import Floats
 
 TRIALS = 25
 """Intervals that are compared before the shortest of them is refined."""

@@ -14,8 +14,8 @@ from typing import Protocol
 import numpy as np
 from scipy.special import log_ndtr, ndtr
 
-from scanner.fit import expectation, fit
-from scanner.likelihood import BinnedProblem, Floats
+from scanner.likelihoods.binned import BinnedProblem, Floats
+from scanner.likelihoods.fit import expectation, fit
 from scanner.stats import order
 from scanner.stats.asymptotic import gaussian_limits
 from scanner.stats.limits import ASYMPTOTIC, NO_LIMIT, Limits

@@ -8,7 +8,7 @@ from scipy.special import gammaincc
 
 from scanner.constants import QUANTILES
 from scanner.errors import InputError
-from scanner.kernels.counting import count_quantiles
+from scanner.kernels.counting.exact import count_quantiles
 from scanner.stats import mixture
 from scanner.stats.mixture import NODES, NODES_OF_TWO, Mixture
 

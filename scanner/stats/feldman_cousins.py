@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from scanner.kernels import belt
-from scanner.kernels.feldman_cousins import STEP, envelope, interval_end
-from scanner.likelihood import Floats
+from scanner.kernels.counting import belt
+from scanner.kernels.counting.feldman_cousins import STEP, envelope, interval_end
+from scanner.likelihoods.binned import Floats
 from scanner.stats import mixture
 from scanner.stats.mixture import Mixture
 

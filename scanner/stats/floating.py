@@ -12,9 +12,9 @@ import numpy as np
 from scipy.special import chdtrc, ndtr
 
 from scanner.constants import QUANTILES
-from scanner.fit import USABLE, fit
-from scanner.floating import FloatingFit, FloatingProblem, fit_floating
-from scanner.likelihood import BinnedProblem, Floats
+from scanner.likelihoods.binned import BinnedProblem, Floats
+from scanner.likelihoods.fit import USABLE, fit
+from scanner.likelihoods.floating import FloatingFit, FloatingProblem, fit_floating
 from scanner.stats.auto import THRESHOLD
 from scanner.stats.counting import with_counting
 from scanner.stats.envelope import crossing_limits, half_width

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from scanner.fit import USABLE, expectation, fit
-from scanner.kernels.goodness import calibrate_windows
-from scanner.likelihood import BinnedProblem, Floats
+from scanner.kernels.toys.goodness import calibrate_windows
+from scanner.likelihoods.binned import BinnedProblem, Floats
+from scanner.likelihoods.fit import USABLE, expectation, fit
 
 MOST_TOYS = 200
 SHIFT = 0.1

@@ -9,7 +9,7 @@ from scipy.optimize import brentq
 from scipy.special import gammaincc
 
 from scanner.errors import InputError
-from scanner.kernels.counting import counting_limit
+from scanner.kernels.counting.exact import counting_limit
 from scanner.stats.experiment import CountingData
 from scanner.stats.mixture import Mixture
 

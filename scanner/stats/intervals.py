@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scanner.likelihood import BinnedProblem, Floats
+from scanner.likelihoods.binned import BinnedProblem, Floats
 from scanner.stats.density import Density, pooled
 from scanner.stats.posterior import RELATIVE_ERROR, credible
 from scanner.stats.settings import Settings

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from scanner.likelihood import Floats
+from scanner.likelihoods.binned import Floats
 
 ASYMPTOTIC, COUNTING, TOYS, FELDMAN_COUSINS, BAYESIAN, MINOS = range(1, 7)
 NO_LIMIT = 0

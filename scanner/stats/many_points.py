@@ -6,8 +6,8 @@ import numpy as np
 from numpy.polynomial.hermite_e import hermegauss
 from numpy.typing import NDArray
 
-from scanner.expectation import Expectation, norm_polynomial, profiled_beta
-from scanner.likelihood import BinnedProblem, Floats
+from scanner.likelihoods.binned import BinnedProblem, Floats
+from scanner.likelihoods.expectation import Expectation, norm_polynomial, profiled_beta
 
 Mask = NDArray[np.bool_]
 

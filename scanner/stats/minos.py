@@ -4,7 +4,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from scanner.constants import QUANTILES
-from scanner.likelihood import BinnedProblem, Floats
+from scanner.likelihoods.binned import BinnedProblem, Floats
 from scanner.stats.asymptotic import as_limits, constrained_hypotheses
 from scanner.stats.constrained_limits import intervals
 from scanner.stats.limits import MINOS, Limits

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.polynomial.legendre import leggauss
 from scipy.special import gammaincinv, ndtr, ndtri
 
-from scanner.likelihood import Floats
+from scanner.likelihoods.binned import Floats
 
 NODES = 400
 """Quadrature nodes in the cumulative probability of one nuisance ..."""

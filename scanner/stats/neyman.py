@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from scanner.constants import QUANTILES
-from scanner.likelihood import BinnedProblem, Floats
+from scanner.likelihoods.binned import BinnedProblem, Floats
 from scanner.stats.asymptotic import asymptotic_limits_above
 from scanner.stats.constrained_construction import ConstrainedConstruction
 from scanner.stats.construction import Construction

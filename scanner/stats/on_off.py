@@ -7,7 +7,7 @@ import math
 
 from scipy.optimize import brentq
 
-from scanner.kernels.cls import log_cls
+from scanner.kernels.linear.cls import log_cls
 from scanner.stats.asymptotic import gaussian_limits
 
 SERIES = 0.01

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtrc, fdtrc
 
-from scanner.fit import fit
-from scanner.likelihood import BinnedProblem, Floats
+from scanner.likelihoods.binned import BinnedProblem, Floats
+from scanner.likelihoods.fit import fit
 
 Terms = NDArray[np.int64]
 LEVEL = 0.05

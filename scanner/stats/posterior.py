@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from scipy.special import chdtri, ndtri
 
 from scanner.constants import QUANTILES
-from scanner.fit import USABLE, Fit, fit
-from scanner.kernels import window
-from scanner.kernels.posterior import GRID, credible_limits
-from scanner.likelihood import BinnedProblem, Floats
+from scanner.kernels.bayesian.posterior import GRID, credible_limits
+from scanner.kernels.linear import window
+from scanner.likelihoods.binned import BinnedProblem, Floats
+from scanner.likelihoods.fit import USABLE, Fit, fit
 from scanner.stats.asymptotic import asymptotic_limits_above
 from scanner.stats.constrained_posterior import Posterior, starting_coefficients, throw_sets
 from scanner.stats.density import Density, pooled

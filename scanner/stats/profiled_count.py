@@ -13,7 +13,7 @@ from scipy.optimize import brentq, minimize_scalar
 from scipy.special import log_ndtr, ndtri
 
 from scanner.constants import QUANTILES
-from scanner.kernels.cls import log_cls
+from scanner.kernels.linear.cls import log_cls
 from scanner.stats import on_off
 from scanner.stats.asymptotic import gaussian_limits
 from scanner.stats.experiment import CountingData

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scanner.constrained import ConstrainedFit, Mask, fit_constrained
-from scanner.kernels.nuisance_batch import NLL, YIELD_SLOPE
-from scanner.likelihood import BinnedProblem, Floats
+from scanner.kernels.constrained.batch import NLL, YIELD_SLOPE
+from scanner.likelihoods.binned import BinnedProblem, Floats
+from scanner.likelihoods.constrained import ConstrainedFit, Mask, fit_constrained
 
 EVALUATIONS = 100
 CLOSE_ROOT = 1e-5

@@ -5,12 +5,12 @@ from typing import Protocol
 
 import numpy as np
 
-from scanner.kernels import toy_fits as kernel_fits
-from scanner.kernels import toys as kernel
 from scanner.kernels.algebra import TILE
-from scanner.kernels.window import IMPOSSIBLE, NOT_CONVERGED, OK, usable
-from scanner.kernels.workspace import DATA, EXPECTED, THETA
-from scanner.likelihood import BinnedProblem, Floats
+from scanner.kernels.linear.window import IMPOSSIBLE, NOT_CONVERGED, OK, usable
+from scanner.kernels.linear.workspace import DATA, EXPECTED, THETA
+from scanner.kernels.toys import fits as kernel_fits
+from scanner.kernels.toys import tests as kernel
+from scanner.likelihoods.binned import BinnedProblem, Floats
 
 BACKGROUND_STREAM, SIGNAL_STREAM = np.uint64(0), np.uint64(1)
 """Streams of the window's key for the toys of the two hypotheses: p-values are independent."""
@@ -65,7 +65,8 @@ class LinearWindow:
     Attributes
     ----------
     status : int
-        Key of `scanner.fit.STATUS_MEANINGS` of the fit without signal; not usable, nothing can be thrown.
+        Key of `scanner.likelihoods.fit.STATUS_MEANINGS` of the fit without signal; not usable, nothing can
+        be thrown.
     """
 
     def __init__(self, problem: BinnedProblem, window: int) -> None:

@@ -12,9 +12,9 @@ from dataclasses import fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from scanner.fit import USABLE
-from scanner.kernels import window as codes
-from scanner.likelihood import BinnedProblem, Floats
+from scanner.kernels.linear import window as codes
+from scanner.likelihoods.binned import BinnedProblem, Floats
+from scanner.likelihoods.fit import USABLE
 from scanner.stats.limits import Limits
 
 NEWTON, INTERIOR, RESCALED, IMINUIT = codes.NEWTON, codes.INTERIOR, 4, 8

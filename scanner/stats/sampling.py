@@ -3,9 +3,9 @@
 import numpy as np
 
 from scanner.errors import InputError
-from scanner.kernels import poisson
-from scanner.kernels.random import normal_draws
-from scanner.likelihood import Floats
+from scanner.kernels.toys import poisson
+from scanner.kernels.toys.random import normal_draws
+from scanner.likelihoods.binned import Floats
 
 LARGEST_MEAN = 1e12
 OBSERVABLES = 1 << 16

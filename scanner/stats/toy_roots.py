@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from scanner.constants import QUANTILES
-from scanner.likelihood import Floats
+from scanner.likelihoods.binned import Floats
 from scanner.stats.pseudo import PseudoExperiments, Sample
 
 CURVES = 1 + len(QUANTILES)

@@ -13,9 +13,9 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from scanner.errors import InputError
-from scanner.kernels.window import usable
-from scanner.likelihood import BinnedProblem
-from scanner.nuisances import Integers
+from scanner.kernels.linear.window import usable
+from scanner.likelihoods.binned import BinnedProblem
+from scanner.likelihoods.nuisances import Integers
 from scanner.stats.asymptotic import asymptotic_limits_above, gaussian_limits
 from scanner.stats.constrained_pseudo import ConstrainedWindow
 from scanner.stats.limits import NO_LIMIT, TOYS, Limits

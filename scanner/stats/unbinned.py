@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanner.constants import QUANTILES
-from scanner.kernels import unbinned_limits as columns
-from scanner.kernels import window
-from scanner.likelihood import BinnedProblem, Floats
+from scanner.kernels.linear import window
+from scanner.kernels.unbinned import limits as columns
+from scanner.likelihoods.binned import BinnedProblem, Floats
+from scanner.likelihoods.unbinned import UnbinnedProblem
 from scanner.stats.asymptotic import gaussian_limits
 from scanner.stats.auto import THRESHOLD
 from scanner.stats.counting import with_counting
 from scanner.stats.limits import ASYMPTOTIC, COUNTING, MINOS, NO_LIMIT, Limits
 from scanner.stats.settings import Settings
-from scanner.unbinned import UnbinnedProblem
 
 
 @dataclass(frozen=True)

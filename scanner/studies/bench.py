@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from scanner import engine
 from scanner.definition import Search
-from scanner.likelihood import BinnedProblem
+from scanner.likelihoods.binned import BinnedProblem
 from scanner.limits import block_limits, window_problem
 from scanner.seeds import key_of
 from scanner.stats import Limits, Settings
@@ -21,7 +21,7 @@ from scanner.stats.asymptotic import asymptotic_limits_above
 from scanner.stats.envelope import with_fitted_envelope
 from scanner.stats.sampling import poisson_toys
 from scanner.studies.truth import Smooth, truth
-from scanner.windows import WindowGrid
+from scanner.windows.grid import WindowGrid
 
 Floats = NDArray[np.float64]
 

@@ -5,7 +5,7 @@ import pytest
 from numpy.polynomial import chebyshev
 from scipy.stats import norm
 
-from scanner.likelihood import BinnedProblem
+from scanner.likelihoods.binned import BinnedProblem
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from scipy.special import log_ndtr
 
 from scanner.constants import QUANTILES
-from scanner.fit import fit
+from scanner.likelihoods.fit import fit
 from scanner.stats import METHODS, Settings
 from scanner.stats.asymptotic import gaussian_limits
 

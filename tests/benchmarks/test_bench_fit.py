@@ -23,9 +23,9 @@ from numpy.polynomial import chebyshev
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from scanner.fit import STATUS_MEANINGS, fit
-from scanner.kernels.cls import log_cls
-from scanner.likelihood import BinnedProblem
+from scanner.kernels.linear.cls import log_cls
+from scanner.likelihoods.binned import BinnedProblem
+from scanner.likelihoods.fit import STATUS_MEANINGS, fit
 from scanner.stats import METHODS, Settings
 
 pytestmark = [

@@ -12,10 +12,10 @@ import numpy as np
 import pyhf
 import pytest
 
-from scanner.fit import STATUS_MEANINGS, fit
-from scanner.interchange import STRENGTH, pyhf_workspace
-from scanner.minuit import fit_window
-from scanner.nuisances import Nuisances
+from scanner.likelihoods.fit import STATUS_MEANINGS, fit
+from scanner.likelihoods.interchange import STRENGTH, pyhf_workspace
+from scanner.likelihoods.minuit import fit_window
+from scanner.likelihoods.nuisances import Nuisances
 
 pytestmark = [
     pytest.mark.benchmark_suite,

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from scanner.channel import ChannelPlan, WindowTable
-from scanner.selection import Selection
+from scanner.reading.channel import ChannelPlan, WindowTable
+from scanner.reading.selection import Selection
 
 pytestmark = pytest.mark.benchmark_suite
 

@@ -14,9 +14,9 @@ import pytest
 from numpy.polynomial import chebyshev
 from scipy.stats import norm
 
-from scanner.fit import fit
-from scanner.interchange import hs3_document
-from scanner.likelihood import BinnedProblem
+from scanner.likelihoods.binned import BinnedProblem
+from scanner.likelihoods.fit import fit
+from scanner.likelihoods.interchange import hs3_document
 from scanner.stats import METHODS, Settings
 
 HERE = Path(__file__).parent

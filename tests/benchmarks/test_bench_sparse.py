@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from scanner.fit import STATUS_MEANINGS, fit
-from scanner.kernels.cls import log_cls
+from scanner.kernels.linear.cls import log_cls
+from scanner.likelihoods.fit import STATUS_MEANINGS, fit
 from scanner.stats import METHODS, Settings
 
 pytestmark = pytest.mark.benchmark_suite

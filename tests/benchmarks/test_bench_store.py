@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from scanner.channel import ChannelPlan
-from scanner.selection import Selection
+from scanner.reading.channel import ChannelPlan
+from scanner.reading.selection import Selection
 from storage.events import EventStore
 from storage.parts import PartStore
 from storage.samples import Sample

@@ -16,8 +16,8 @@ import pytest
 from numpy.polynomial import chebyshev
 from scipy.stats import norm
 
-from scanner.fit import fit
-from scanner.likelihood import BinnedProblem
+from scanner.likelihoods.binned import BinnedProblem
+from scanner.likelihoods.fit import fit
 from scanner.stats import METHODS, Settings
 from scanner.stats.pseudo import LinearWindow
 from scanner.stats.sampling import poisson_toys

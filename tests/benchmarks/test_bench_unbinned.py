@@ -17,10 +17,10 @@ from iminuit.cost import ExtendedUnbinnedNLL
 from numba_stats import norm as norm_stats
 from numpy.polynomial import chebyshev
 
-from scanner.fit import STATUS_MEANINGS
+from scanner.likelihoods.fit import STATUS_MEANINGS
+from scanner.likelihoods.unbinned import UnbinnedProblem, fit_unbinned
 from scanner.stats import Settings
 from scanner.stats.unbinned import asymptotic_unbinned
-from scanner.unbinned import UnbinnedProblem, fit_unbinned
 
 pytestmark = pytest.mark.benchmark_suite
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from numpy.polynomial import chebyshev
 from scipy.stats import norm
 
-from scanner.fit import fit
-from scanner.likelihood import BinnedProblem
+from scanner.likelihoods.binned import BinnedProblem
+from scanner.likelihoods.fit import fit
 from scanner.stats import METHODS, Settings
 
 RATES = (0.05, 0.6, 8.0, 150.0, 2000.0)

@@ -8,10 +8,10 @@ from numpy.polynomial import chebyshev
 from scipy.stats import norm
 
 from scanner.constants import QUANTILES
-from scanner.fit import expectation, fit
-from scanner.kernels.counting import background_tail, count_quantiles, counting_limit, log_counting_cls
-from scanner.kernels.window import BOUNDARY, OK
-from scanner.likelihood import BinnedProblem
+from scanner.kernels.counting.exact import background_tail, count_quantiles, counting_limit, log_counting_cls
+from scanner.kernels.linear.window import BOUNDARY, OK
+from scanner.likelihoods.binned import BinnedProblem
+from scanner.likelihoods.fit import expectation, fit
 from scanner.stats import METHODS, Settings
 
 BINS = 24

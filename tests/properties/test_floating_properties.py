@@ -10,9 +10,9 @@ from numba_stats import norm, truncexpon
 from scipy.stats import norm as gauss
 
 from scanner import shapes
-from scanner.fit import STATUS_MEANINGS
-from scanner.floating import FloatingProblem, FloatingTemplates, TemplateSlopes, fit_floating
-from scanner.likelihood import BinnedProblem
+from scanner.likelihoods.binned import BinnedProblem
+from scanner.likelihoods.fit import STATUS_MEANINGS
+from scanner.likelihoods.floating import FloatingProblem, FloatingTemplates, TemplateSlopes, fit_floating
 from scanner.stats import Settings
 from scanner.stats.floating import floating_limits
 

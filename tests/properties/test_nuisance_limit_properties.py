@@ -7,9 +7,9 @@ from hypothesis import Phase, given, reject, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from scanner.interchange import STRENGTH, pyhf_workspace
-from scanner.likelihood import BinnedProblem
-from scanner.nuisances import Nuisances
+from scanner.likelihoods.binned import BinnedProblem
+from scanner.likelihoods.interchange import STRENGTH, pyhf_workspace
+from scanner.likelihoods.nuisances import Nuisances
 from scanner.stats import METHODS, Settings
 from scanner.stats.constrained_limits import cls_values
 

@@ -6,11 +6,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from scanner.expectation import Expectation
-from scanner.fit import STATUS_MEANINGS, fit
-from scanner.likelihood import BinnedProblem
-from scanner.minuit import fit_window
-from scanner.nuisances import Nuisances
+from scanner.likelihoods.binned import BinnedProblem
+from scanner.likelihoods.expectation import Expectation
+from scanner.likelihoods.fit import STATUS_MEANINGS, fit
+from scanner.likelihoods.minuit import fit_window
+from scanner.likelihoods.nuisances import Nuisances
 
 rates = st.floats(-2.0, 6.0).map(lambda power: 10.0**power)
 seeds = st.integers(0, 2**32 - 1)

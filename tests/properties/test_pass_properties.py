@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from scanner.channel import ChannelPlan, WindowTable
 from scanner.expressions import parse
-from scanner.histogram import Histogram, bin_table, cells_of, round_down, round_up
-from scanner.selection import Selection
+from scanner.reading.channel import ChannelPlan, WindowTable
+from scanner.reading.histogram import Histogram, bin_table, cells_of, round_down, round_up
+from scanner.reading.selection import Selection
 
 COLUMNS = ("a", "b", "d", "n", "u")
 CONSTANTS = (0.0, 0.1, 0.25, 0.5, 0.7, 1.0, 1.5, 3.0, -0.3, -1.0, 1e-30, 16777217.0)

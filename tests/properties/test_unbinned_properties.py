@@ -13,10 +13,10 @@ from scipy.stats import johnsonsu
 from scipy.stats import norm as gauss
 
 from scanner import shapes
-from scanner.fit import STATUS_MEANINGS
+from scanner.likelihoods.fit import STATUS_MEANINGS
+from scanner.likelihoods.unbinned import UnbinnedProblem, fit_unbinned
 from scanner.stats import Settings
 from scanner.stats.unbinned import asymptotic_unbinned
-from scanner.unbinned import UnbinnedProblem, fit_unbinned
 
 LOW, HIGH = 2.0, 3.0
 GRID = np.linspace(LOW, HIGH, 2_001)

@@ -10,10 +10,10 @@ import pytest
 from scipy.stats import norm
 
 from scanner.errors import InputError
-from scanner.fit import fit
-from scanner.interchange import STRENGTH, hs3_document, pyhf_workspace
-from scanner.likelihood import BinnedProblem
-from scanner.nuisances import Nuisances
+from scanner.likelihoods.binned import BinnedProblem
+from scanner.likelihoods.fit import fit
+from scanner.likelihoods.interchange import STRENGTH, hs3_document, pyhf_workspace
+from scanner.likelihoods.nuisances import Nuisances
 from scanner.shapes import chebyshev_integrals, signal_integrals
 from scanner.stats import METHODS, Settings
 from scanner.stats.constrained_limits import cls_values

@@ -6,8 +6,8 @@ from scipy.optimize import brentq
 from scipy.special import gammaincc, ndtr, ndtri
 from scipy.stats import gamma
 
-from scanner.likelihood import BinnedProblem
-from scanner.nuisances import Nuisances
+from scanner.likelihoods.binned import BinnedProblem
+from scanner.likelihoods.nuisances import Nuisances
 from scanner.stats import METHODS, Settings, calculate
 from scanner.stats.asymptotic import fit_hypotheses, limit_rows
 from scanner.stats.bayesian import bayesian_limit

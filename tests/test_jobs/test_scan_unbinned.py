@@ -12,8 +12,8 @@ from jobs.export import likelihoods
 from jobs.generate import generate
 from jobs.scan import Options, scan
 from scanner import definition, engine
-from scanner.candidates import MOST_CANDIDATES, refuse_many
 from scanner.errors import InputError
+from scanner.reading.candidates import MOST_CANDIDATES, refuse_many
 from scanner.stats import METHOD_MEANINGS
 from storage import cubes
 from storage.events import EventStore

@@ -9,11 +9,11 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 
 from scanner.constants import QUANTILES
-from scanner.fit import fit
-from scanner.kernels.cls import log_cls
+from scanner.kernels.linear.cls import log_cls
 from scanner.kernels.special import log_normal_tail, normal_hazard, normal_quantile
-from scanner.likelihood import BinnedProblem
-from scanner.minuit import fit_window
+from scanner.likelihoods.binned import BinnedProblem
+from scanner.likelihoods.fit import fit
+from scanner.likelihoods.minuit import fit_window
 from scanner.stats import METHOD_MEANINGS, METHODS, Settings
 from scanner.stats.asymptotic import gaussian_limits
 

@@ -5,9 +5,9 @@ import pytest
 from scipy.integrate import cumulative_simpson
 from scipy.stats import norm, poisson
 
-from scanner.expectation import norm_factor, shape_change
-from scanner.likelihood import BinnedProblem
-from scanner.nuisances import Nuisances
+from scanner.likelihoods.binned import BinnedProblem
+from scanner.likelihoods.expectation import norm_factor, shape_change
+from scanner.likelihoods.nuisances import Nuisances
 from scanner.stats import METHOD_MEANINGS, METHODS, Settings, calculate
 from scanner.stats.posterior import RELATIVE_ERROR, credible
 

@@ -6,7 +6,7 @@ from numpy.polynomial import chebyshev
 from scipy.integrate import cumulative_simpson, simpson
 from scipy.stats import norm, poisson
 
-from scanner.likelihood import BinnedProblem
+from scanner.likelihoods.binned import BinnedProblem
 from scanner.stats import METHOD_MEANINGS, METHODS, Settings, calculate
 from scanner.stats.bayesian import bayesian_limit
 from scanner.stats.intervals import credible_intervals

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from scanner.candidates import Candidates
-from scanner.channel import ChannelPlan, WindowTable
 from scanner.errors import InputError
-from scanner.selection import Selection
+from scanner.reading.candidates import Candidates
+from scanner.reading.channel import ChannelPlan, WindowTable
+from scanner.reading.selection import Selection
 
 EDGES = np.linspace(-0.7, 3.1, 101)
 

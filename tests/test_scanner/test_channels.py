@@ -10,7 +10,7 @@ from scanner.errors import InputError
 from scanner.limits import VETOED, Exposure, scan_block, window_problem
 from scanner.projection import project
 from scanner.shapes import chebyshev_integrals, signal_integrals
-from scanner.spectrum import spectra
+from scanner.significance.spectrum import spectra
 
 # pyhf 0.7 checks workspaces by a class that jsonschema calls old.
 pytestmark = pytest.mark.filterwarnings("ignore:jsonschema.RefResolver:DeprecationWarning")
@@ -241,7 +241,7 @@ def test_one_channel_may_state_everything_itself():
 
 
 def test_a_window_is_written_with_all_its_channels():
-    from scanner.interchange import pyhf_workspace
+    from scanner.likelihoods.interchange import pyhf_workspace
 
     search, grid = grid_of(PAIR)
     part = slice(40, 41)

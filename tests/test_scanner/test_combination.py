@@ -7,14 +7,14 @@ import pyhf
 import pytest
 from scipy.stats import norm
 
-from scanner.combination import combine
 from scanner.errors import InputError
-from scanner.fit import fit
-from scanner.interchange import STRENGTH, pyhf_workspace
-from scanner.likelihood import BinnedProblem
-from scanner.nuisances import Nuisances
+from scanner.likelihoods.binned import BinnedProblem
+from scanner.likelihoods.combination import combine
+from scanner.likelihoods.fit import fit
+from scanner.likelihoods.interchange import STRENGTH, pyhf_workspace
+from scanner.likelihoods.nuisances import Nuisances
 from scanner.stats import METHODS, Settings
-from scanner.weighted import WeightedTemplate, template_problem
+from scanner.windows.weighted import WeightedTemplate, template_problem
 
 pytestmark = pytest.mark.filterwarnings("ignore:jsonschema.RefResolver:DeprecationWarning")
 

@@ -8,11 +8,11 @@ from numpy.polynomial import chebyshev
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from scanner.constrained import asimov, fit_constrained
-from scanner.fit import STATUS_MEANINGS
-from scanner.likelihood import BinnedProblem
-from scanner.minuit import fit_window
-from scanner.nuisances import Nuisances
+from scanner.likelihoods.binned import BinnedProblem
+from scanner.likelihoods.constrained import asimov, fit_constrained
+from scanner.likelihoods.fit import STATUS_MEANINGS
+from scanner.likelihoods.minuit import fit_window
+from scanner.likelihoods.nuisances import Nuisances
 from scanner.stats import METHODS, Settings
 from scanner.stats.asymptotic import constrained_hypotheses, fit_hypotheses, gaussian_limits
 from scanner.stats.constrained_limits import cls_values, limits

@@ -7,14 +7,14 @@ from scipy.stats import nbinom, norm, poisson
 
 from scanner.constants import QUANTILES
 from scanner.errors import InputError
-from scanner.kernels.counting import (
+from scanner.kernels.counting.exact import (
     background_tail,
     count_quantiles,
     counting_limit,
     log_counting_cls,
     one_sided_z,
 )
-from scanner.likelihood import BinnedProblem
+from scanner.likelihoods.binned import BinnedProblem
 from scanner.stats import (
     METHOD_MEANINGS,
     METHODS,

@@ -5,10 +5,10 @@ import pytest
 from scipy.stats import nbinom, poisson
 from scipy.stats import norm as gaussian
 
-from scanner.kernels.counting import counting_limit
-from scanner.kernels.counting_efficiency import averaged_limit
-from scanner.likelihood import BinnedProblem
-from scanner.nuisances import Nuisances
+from scanner.kernels.counting.efficiency import averaged_limit
+from scanner.kernels.counting.exact import counting_limit
+from scanner.likelihoods.binned import BinnedProblem
+from scanner.likelihoods.nuisances import Nuisances
 from scanner.shapes import chebyshev_integrals, signal_integrals
 from scanner.stats.counting import NODES, WEIGHTS, core_uncertainties, known_events
 

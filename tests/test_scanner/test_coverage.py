@@ -5,8 +5,8 @@ import pytest
 from numpy.polynomial import chebyshev
 from scipy.stats import norm, poisson
 
-from scanner.kernels.counting import counting_limit
-from scanner.likelihood import BinnedProblem
+from scanner.kernels.counting.exact import counting_limit
+from scanner.likelihoods.binned import BinnedProblem
 from scanner.stats import METHODS, Settings
 from scanner.stats.auto import THRESHOLD
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta
 
-from scanner.likelihood import BinnedProblem
+from scanner.likelihoods.binned import BinnedProblem
 from scanner.stats import METHODS, Settings
 from scanner.stats.coverage import SHAPES, automatic_cover, case, coverage_map, limits_cover, toys_cover
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from scanner import shapes
-from scanner.fit import STATUS_MEANINGS
-from scanner.likelihood import BinnedProblem
+from scanner.likelihoods.binned import BinnedProblem
+from scanner.likelihoods.fit import STATUS_MEANINGS
 from scanner.stats import METHODS, Settings
 
 EDGES = np.linspace(-5.0, 5.0, 101)

@@ -5,8 +5,8 @@ import pytest
 from scipy.optimize import minimize_scalar
 from scipy.stats import norm, poisson
 
-from scanner.likelihood import BinnedProblem
-from scanner.nuisances import Nuisances
+from scanner.likelihoods.binned import BinnedProblem
+from scanner.likelihoods.nuisances import Nuisances
 from scanner.stats.constrained_construction import ConstrainedConstruction
 
 BACKGROUND, ERROR = 12.0, 3.0

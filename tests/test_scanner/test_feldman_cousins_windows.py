@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import brentq
 from scipy.stats import norm, poisson
 
-from scanner.likelihood import BinnedProblem
+from scanner.likelihoods.binned import BinnedProblem
 from scanner.stats import METHOD_MEANINGS, METHODS, Settings
 from scanner.stats.construction import last_crossings
 from scanner.stats.on_off import best_signal, minus_two_log_likelihood, profiled_background

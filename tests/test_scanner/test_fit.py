@@ -7,12 +7,12 @@ import pytest
 from numpy.polynomial import chebyshev
 from scipy.stats import norm
 
-from scanner import fit as fitting
 from scanner.errors import InputError
-from scanner.fit import STATUS_MEANINGS, expectation, fit
-from scanner.kernels.window import NOT_CONVERGED
-from scanner.likelihood import BinnedProblem
-from scanner.minuit import fit_window
+from scanner.kernels.linear.window import NOT_CONVERGED
+from scanner.likelihoods import fit as fitting
+from scanner.likelihoods.binned import BinnedProblem
+from scanner.likelihoods.fit import STATUS_MEANINGS, expectation, fit
+from scanner.likelihoods.minuit import fit_window
 
 
 def templates(bins, terms, width=0.05, shape="chebyshev"):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from scanner.likelihood import BinnedProblem
-from scanner.nuisances import Nuisances
+from scanner.likelihoods.binned import BinnedProblem
+from scanner.likelihoods.nuisances import Nuisances
 from scanner.stats import Settings
 from scanner.stats.asymptotic import asymptotic_limits
 from scanner.stats.goodness import MOST_TOYS, goodness_of_fit

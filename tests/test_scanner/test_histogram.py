@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scanner.errors import InputError
-from scanner.histogram import MAX_CELLS, Histogram, bin_table, check_edges, round_down, round_up
+from scanner.reading.histogram import MAX_CELLS, Histogram, bin_table, check_edges, round_down, round_up
 
 
 def histogram(seed=0, bins=5):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from scanner.likelihood import BinnedProblem
+from scanner.likelihoods.binned import BinnedProblem
 from scanner.stats import Settings
 from scanner.stats.neyman import intervals_cover
 from scanner.stats.posterior import credible_limits_cover

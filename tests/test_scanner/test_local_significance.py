@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import betainc
 
-from scanner.likelihood import BinnedProblem
+from scanner.likelihoods.binned import BinnedProblem
 from scanner.stats import METHODS, Settings
 
 BINS, CORE = 50, slice(23, 28)

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from scanner import definition, engine, excess, spectrum
+from scanner import definition, engine
 from scanner.errors import InputError
-from scanner.fit import fit
+from scanner.likelihoods.fit import fit
 from scanner.limits import window_problem
+from scanner.significance import excess, spectrum
 from scanner.stats import look_elsewhere
 from scanner.stats.look_elsewhere import Crossings, Excess, ToyScans
 

@@ -7,12 +7,12 @@ from numpy.polynomial import chebyshev
 from scipy.stats import norm, poisson
 
 from scanner.errors import InputError
-from scanner.expectation import Expectation
-from scanner.fit import STATUS_MEANINGS, expectation, fit, fit_with_nuisances
-from scanner.interchange import STRENGTH, pyhf_workspace
-from scanner.likelihood import BinnedProblem
-from scanner.minuit import fit_window
-from scanner.nuisances import Nuisances
+from scanner.likelihoods.binned import BinnedProblem
+from scanner.likelihoods.expectation import Expectation
+from scanner.likelihoods.fit import STATUS_MEANINGS, expectation, fit, fit_with_nuisances
+from scanner.likelihoods.interchange import STRENGTH, pyhf_workspace
+from scanner.likelihoods.minuit import fit_window
+from scanner.likelihoods.nuisances import Nuisances
 
 
 def problem(rate, bins=40, terms=2, windows=3, nuisances=6, delta=0.0, signal_yield=0.0, seed=1):

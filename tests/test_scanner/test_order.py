@@ -10,8 +10,8 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from scanner import shapes
-from scanner.fit import fit
-from scanner.likelihood import BinnedProblem
+from scanner.likelihoods.binned import BinnedProblem
+from scanner.likelihoods.fit import fit
 from scanner.stats import METHODS, Settings, envelope, order
 
 BINS = 40

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scanner import definition, engine
-from scanner.likelihood import BinnedProblem
+from scanner.likelihoods.binned import BinnedProblem
 from scanner.limits import Exposure, block_limits, scan_block, window_problem
 from scanner.quality import BACKGROUND, ERROR, LIMIT, YIELD, outliers
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.special import ndtri
 from scipy.stats import chisquare, kstest
 
-from scanner.kernels.random import normal_draws, quick_normal_quantile, random_words, threefry
+from scanner.kernels.toys.random import normal_draws, quick_normal_quantile, random_words, threefry
 
 ONES = 2**64 - 1
 PI = (0x243F6A8885A308D3, 0x13198A2E03707344, 0xA4093822299F31D0, 0x082EFA98EC4E6C89)

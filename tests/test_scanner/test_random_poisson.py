@@ -6,8 +6,8 @@ from scipy.special import gammaincc, ndtr
 from scipy.stats import chisquare, poisson
 
 from scanner.errors import InputError
-from scanner.kernels import poisson as kernel
-from scanner.kernels.random import random_words
+from scanner.kernels.toys import poisson as kernel
+from scanner.kernels.toys.random import random_words
 from scanner.stats.sampling import normal_numbers, poisson_toys
 
 TABULATED = [1e-9, 1e-3, 0.01, 0.3, 1.0, 2.5, 10.0, 47.3, 100.0, 513.7, 3000.0, 8191.9]

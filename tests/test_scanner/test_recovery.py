@@ -7,10 +7,10 @@ import pytest
 from numpy.polynomial import chebyshev
 from scipy.stats import norm
 
-from scanner.fit import STATUS_MEANINGS
-from scanner.likelihood import BinnedProblem
-from scanner.minuit import fit_window
-from scanner.nuisances import Nuisances
+from scanner.likelihoods.binned import BinnedProblem
+from scanner.likelihoods.fit import STATUS_MEANINGS
+from scanner.likelihoods.minuit import fit_window
+from scanner.likelihoods.nuisances import Nuisances
 from scanner.stats import Settings
 from scanner.stats.asymptotic import asymptotic_limits
 from scanner.stats.recovery import (

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scanner.channel import ChannelPlan, WindowTable
 from scanner.errors import InputError
-from scanner.histogram import Histogram
-from scanner.kernels import cache, generated
-from scanner.selection import Selection
+from scanner.kernels import cache
+from scanner.kernels.selection import generated
+from scanner.reading.channel import ChannelPlan, WindowTable
+from scanner.reading.histogram import Histogram
+from scanner.reading.selection import Selection
 
 EDGES = np.linspace(0.0, 10.0, 101)
 WINDOWS = WindowTable(

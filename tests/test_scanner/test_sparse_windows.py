@@ -7,8 +7,8 @@ from scipy.optimize import brentq, linprog, minimize
 from scipy.stats import norm
 
 from scanner.constants import QUANTILES
-from scanner.fit import STATUS_MEANINGS, fit
-from scanner.likelihood import BinnedProblem
+from scanner.likelihoods.binned import BinnedProblem
+from scanner.likelihoods.fit import STATUS_MEANINGS, fit
 from scanner.stats import METHODS, Settings
 
 BINS = 60

@@ -7,7 +7,7 @@ from scanner import definition, engine
 from scanner.errors import InputError
 from scanner.limits import window_problem
 from scanner.shapes import signal_integrals
-from scanner.systematics import in_limits
+from scanner.windows.systematics import in_limits
 
 HUNT = """
 extends: bump_hunt

@@ -5,8 +5,8 @@ import pytest
 from numpy.polynomial import chebyshev
 from scipy.stats import norm, poisson
 
-from scanner.fit import USABLE, fit
-from scanner.likelihood import BinnedProblem
+from scanner.likelihoods.binned import BinnedProblem
+from scanner.likelihoods.fit import USABLE, fit
 from scanner.stats.pseudo import BACKGROUND_STREAM, SIGNAL_STREAM, LinearWindow
 from scanner.stats.sampling import poisson_toys
 

@@ -8,10 +8,10 @@ from scipy.stats import norm, poisson
 
 from scanner import definition
 from scanner.errors import InputError
-from scanner.kernels.counting import counting_limit
-from scanner.likelihood import BinnedProblem
+from scanner.kernels.counting.exact import counting_limit
+from scanner.likelihoods.binned import BinnedProblem
+from scanner.likelihoods.nuisances import Nuisances
 from scanner.limits import method_settings
-from scanner.nuisances import Nuisances
 from scanner.stats import METHOD_MEANINGS, METHODS, Settings
 from scanner.stats.pseudo import LinearWindow
 from scanner.stats.toy_roots import tail

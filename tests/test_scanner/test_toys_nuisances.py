@@ -6,8 +6,8 @@ import numpy as np
 import pyhf
 import pytest
 
-from scanner.likelihood import BinnedProblem
-from scanner.nuisances import Nuisances
+from scanner.likelihoods.binned import BinnedProblem
+from scanner.likelihoods.nuisances import Nuisances
 from scanner.stats import METHOD_MEANINGS, METHODS, Settings
 from scanner.stats.constrained_pseudo import ConstrainedWindow
 from scanner.stats.pseudo import LinearWindow

@@ -11,10 +11,10 @@ from scipy.stats import norm
 
 from scanner import shapes
 from scanner.errors import InputError
-from scanner.fit import STATUS_MEANINGS, fit
-from scanner.kernels.exponential import exponential
-from scanner.likelihood import BinnedProblem
-from scanner.unbinned import UnbinnedProblem, fit_unbinned
+from scanner.kernels.unbinned.exponential import exponential
+from scanner.likelihoods.binned import BinnedProblem
+from scanner.likelihoods.fit import STATUS_MEANINGS, fit
+from scanner.likelihoods.unbinned import UnbinnedProblem, fit_unbinned
 
 LOW, HIGH, MASS, WIDTH = 0.8, 1.4, 1.07, 0.02
 

@@ -7,12 +7,12 @@ from iminuit.cost import ExtendedUnbinnedNLL
 from numba_stats import norm as norm_stats
 
 from scanner import shapes
-from scanner.fit import STATUS_MEANINGS
-from scanner.likelihood import BinnedProblem
+from scanner.likelihoods.binned import BinnedProblem
+from scanner.likelihoods.fit import STATUS_MEANINGS
+from scanner.likelihoods.unbinned import UnbinnedProblem
 from scanner.stats import METHOD_MEANINGS, Settings
 from scanner.stats.asymptotic import asymptotic_limits
 from scanner.stats.unbinned import asymptotic_unbinned, minos_unbinned
-from scanner.unbinned import UnbinnedProblem
 
 BINS = 20_000
 """Bins of a 500th of the resolution: rounding events to them moves a yield by some 1e-3 σ."""

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from scanner import definition, engine, windows
+from scanner import definition, engine
 from scanner.errors import InputError
+from scanner.windows import grid as windows
 
 COMMON = {
     "resolution": lambda m: 0.02 + 0.0 * m,

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner import windows
 from scanner.errors import InputError
+from scanner.windows import grid as windows
 
 
 def constant(value):

@@ -1,0 +1,1 @@
+"""Windows with constrained nuisances and template statistics."""

@@ -1,0 +1,1 @@
+"""Counting experiments: exact sums, cores of windows, Neyman constructions."""

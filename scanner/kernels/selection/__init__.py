@@ -1,0 +1,1 @@
+"""The pass: columns in, histograms out, by code that is written for each search."""

@@ -1,0 +1,1 @@
+"""Random numbers, pseudo-experiments, and their fits and tests."""

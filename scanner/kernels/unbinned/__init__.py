@@ -1,0 +1,1 @@
+"""Windows of single events: densities, fits, profiles and limits."""

@@ -1,0 +1,1 @@
+"""Likelihoods as arrays, their fits, and their exchange with other tools."""

@@ -1,0 +1,1 @@
+"""The one reading of the events: cuts, channels, histograms and candidates."""

@@ -1,0 +1,1 @@
+"""The largest excess of a scan, and how likely it is anywhere."""

@@ -1,0 +1,1 @@
+"""What a definition says of a window: grid, templates, vetoes, systematics, channels."""

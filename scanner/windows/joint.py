@@ -1,0 +1,172 @@
+"""The channels of a search in a block of windows: what share of the signal each holds, and their sum."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scanner.definition import Search
+from scanner.errors import InputError
+from scanner.windows.channels import rate, views
+from scanner.windows.grid import WindowGrid
+from scanner.windows.templates import WindowModel, nonlinear_start, window_model
+from scanner.windows.vetoes import vetoed
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One channel in a block of windows.
+
+    Attributes
+    ----------
+    name : str
+    search : Search
+        A search of this channel alone.
+    grid : WindowGrid
+        Its windows, at the masses of the whole search.
+    rate : (W,) float
+        Efficiency times branching fraction; 0 where the channel leaves the mass out.
+    """
+
+    name: str
+    search: Search
+    grid: WindowGrid
+    rate: Floats
+
+    @property
+    def on(self) -> Flags:
+        """Whether the channel sees a signal in each window, (W,); if not, it is left out of it."""
+        return np.asarray(self.rate > 0.0)
+
+
+def parts(
+    search: Search, grid: WindowGrid, block: slice, parameters: Mapping[str, float]
+) -> tuple[Part, ...]:
+    """Return the channels in a block of windows.
+
+    Raises
+    ------
+    InputError
+        If a mass is searched and no channel sees a signal of it.
+    """
+    mass = grid.mass[block]
+    everywhere = vetoed(search, mass)
+    found = tuple(
+        Part(name, single, grid.channels.get(name, grid), _rate(single, mass, parameters, everywhere))
+        for name, single in views(search).items()
+    )
+    blind = total_rate(found) <= 0.0
+    if blind.any():
+        raise InputError(f"no channel has an efficiency at {mass[blind][0]:g} GeV: leave this mass out")
+    return found
+
+
+def _rate(single: Search, mass: Floats, parameters: Mapping[str, float], everywhere: Flags) -> Floats:
+    """Return the rate of a channel, 0 where its vetoes leave out a mass that another channel searches."""
+    found: Floats = np.where(vetoed(single, mass) & ~everywhere, 0.0, rate(single, mass, parameters))
+    return found
+
+
+def total_rate(found: Sequence[Part]) -> Floats:
+    """Return the efficiency times branching fraction of all channels together, (W,)."""
+    total: Floats = np.sum([part.rate for part in found], axis=0)
+    return total
+
+
+@dataclass(frozen=True)
+class BlockModel:
+    """What is expected in a block of windows.
+
+    Attributes
+    ----------
+    parts : tuple of Part
+        The channels.
+    models : tuple of WindowModel
+        Each channel by itself, of a signal of one event in it.
+    nonlinear : tuple of mappings of (W,) float
+        Non-linear parameters of each channel's background that it is expected at.
+    model : WindowModel
+        All channels together, of a signal of one event in all of them.
+    """
+
+    parts: tuple[Part, ...]
+    models: tuple[WindowModel, ...]
+    nonlinear: tuple[dict[str, Floats], ...]
+    model: WindowModel
+
+
+def block_model(
+    search: Search, grid: WindowGrid, counts: Floats, block: slice, parameters: Mapping[str, float]
+) -> BlockModel:
+    """Return the templates of a block of windows, linearised around what its counts (W, B) say."""
+    found = parts(search, grid, block, parameters)
+    ends = np.cumsum([0, *(part.grid.bins for part in found)])
+    models, bends = [], []
+    for number, part in enumerate(found):
+        own = counts[:, ends[number] : ends[number + 1]]
+        bends.append(nonlinear_start(part.search, part.grid, block, own))
+        models.append(window_model(part.search, part.grid, block, parameters, bends[-1]))
+    return BlockModel(found, tuple(models), tuple(bends), join(found, models))
+
+
+def join(found: Sequence[Part], models: Sequence[WindowModel]) -> WindowModel:
+    """Put the templates of channels on one axis, bins after bins, each with its share of the signal.
+
+    Background terms and known peaks are each channel's own. A channel without a signal in a window has no
+    part in it: no terms, and no bin that is fitted.
+    """
+    if len(models) == 1:
+        return models[0]
+    shares = np.stack([part.rate for part in found], axis=1) / total_rate(found)[:, None]
+    on = np.stack([part.on for part in found], axis=1)
+    terms = np.where(on, np.stack([model.terms for model in models], axis=1), 0)
+    before = np.cumsum(terms, axis=1) - terms
+    bins = [model.signal.shape[1] for model in models]
+    return WindowModel(
+        np.concatenate([shares[:, c, None] * model.signal for c, model in enumerate(models)], axis=1),
+        _stack_terms(models, terms, before),
+        terms.sum(axis=1),
+        np.concatenate([model.core | ~on[:, c, None] for c, model in enumerate(models)], axis=1),
+        np.concatenate(
+            [
+                np.where((model.peaks >= 0) & on[:, c, None], model.peaks + before[:, c, None], -1)
+                for c, model in enumerate(models)
+            ],
+            axis=1,
+        ),
+        _stack_fixed(models, on),
+        np.concatenate([model.live & on[:, c, None] for c, model in enumerate(models)], axis=1),
+        shares,
+        tuple(int(start) for start in np.cumsum([0, *bins[:-1]])),
+    )
+
+
+def _stack_terms(models: Sequence[WindowModel], terms: Integers, before: Integers) -> Floats:
+    """Put the terms of channels one after the other, (W, K, B), each in the bins of its channel."""
+    bins = sum(model.signal.shape[1] for model in models)
+    stacked = np.zeros((len(terms), int(terms.sum(axis=1).max(initial=0)), bins))
+    start = 0
+    for c, model in enumerate(models):
+        stop = start + model.signal.shape[1]
+        for k in range(model.background.shape[1]):
+            rows = np.flatnonzero(terms[:, c] > k)
+            stacked[rows, before[rows, c] + k, start:stop] = model.background[rows, k]
+        start = stop
+    return stacked
+
+
+def _stack_fixed(models: Sequence[WindowModel], on: Flags) -> Floats:
+    bins = [model.signal.shape[1] for model in models]
+    stacked = np.zeros((len(on), sum(model.fixed.shape[1] for model in models), sum(bins)))
+    sample = start = 0
+    for c, model in enumerate(models):
+        samples = model.fixed.shape[1]
+        place = np.s_[:, sample : sample + samples, start : start + bins[c]]
+        stacked[place] = model.fixed * on[:, c, None, None]
+        sample, start = sample + samples, start + bins[c]
+    return stacked

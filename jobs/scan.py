@@ -185,13 +185,14 @@ def run_scan(run: work.Run, executor: Executor) -> None:
 
 def assemble(run: work.Run) -> xr.Dataset:
     """Collect the parts of a complete run into the limit cube."""
-    found: dict[int, dict[str, list[dict[str, Any]]]] = {}
+    found: dict[tuple[int, int], dict[str, list[dict[str, Any]]]] = {}
     for block in run.plan.fits:
-        arrays = run.parts.read(block.key).arrays
-        for number in range(len(run.search.configurations)):
-            prefix = f"{number}."
-            part = {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
-            found.setdefault(number, {}).setdefault(block.region, []).append(part)
+        parts: dict[tuple[int, int], dict[str, Any]] = {}
+        for key, array in run.parts.read(block.key).arrays.items():
+            number, point, name = key.split(".", 2)
+            parts.setdefault((int(number), int(point)), {})[name] = array
+        for place, part in parts.items():
+            found.setdefault(place, {}).setdefault(block.region, []).append(part)
     cube = cubes.assemble(run.search, run.grids, found, attributes(run))
     return cube.assign(cutflows(run))
 

@@ -11,10 +11,12 @@ from jobs.plan import FOLD, FitBlock, PassBlock, Plan
 from scanner import definition, engine, kernels
 from scanner.definition import Search
 from scanner.errors import InputError
-from scanner.limits import Exposure, scan_block
+from scanner.interpretation import Exposure
+from scanner.limits import Memory, scan_block
 from scanner.reading.candidates import Candidates, refuse_many
 from scanner.reading.histogram import Histogram
 from scanner.reading.selection import Selection
+from scanner.windows.axes import outer_points
 from scanner.windows.grid import WindowGrid
 from storage.events import EventStore
 from storage.locations import Location
@@ -233,19 +235,22 @@ def run_fit(run: Run, block: FitBlock) -> Arrays:
     exposure = Exposure(run.plan.luminosity)
     results: Arrays = {}
     for number in range(len(run.search.configurations)):
-        counts = region_counts(run, block.region, number, windows)
-        found = scan_block(
-            run.search,
-            grid,
-            counts,
-            windows,
-            configuration=number,
-            exposure=exposure,
-            method=run.plan.method,
-            identity=run.plan.scan_identity,
-            candidates=run.candidates[block.region].values[number] if run.candidates else None,
-        )
-        results |= {f"{number}.{name}": array for name, array in found.items()}
+        counts, memory = region_counts(run, block.region, number, windows), Memory()
+        for index, point in enumerate(outer_points(run.search)):
+            found = scan_block(
+                run.search,
+                grid,
+                counts,
+                windows,
+                configuration=number,
+                exposure=exposure,
+                method=run.plan.method,
+                identity=run.plan.scan_identity,
+                candidates=run.candidates[block.region].values[number] if run.candidates else None,
+                point=point,
+                memory=memory,
+            )
+            results |= {f"{number}.{index}.{name}": array for name, array in found.items()}
     return results
 
 

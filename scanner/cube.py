@@ -9,12 +9,13 @@ import xarray as xr
 
 from scanner.constants import QUANTILES
 from scanner.definition import Search
+from scanner.interpretation import COUPLING, bound_model, reference_of
 from scanner.limits import VETOED, Results
-from scanner.models import MODELS
 from scanner.quality import COMPARED, OUTLIER_MEANINGS, outliers
 from scanner.schema.statistics import Published
 from scanner.stats import METHOD_MEANINGS, STATUS_MEANINGS
 from scanner.stats.recovery import ATTEMPT_MEANINGS, RUNG_MEANINGS
+from scanner.windows.axes import outer_axes
 from scanner.windows.channels import views
 from scanner.windows.grid import WindowGrid
 
@@ -38,8 +39,8 @@ VARIABLES: dict[str, tuple[str, str]] = {
         "fb",
         "expected upper limit on the cross section times branching fraction",
     ),
-    "coupling_limit": ("", "upper limit on the coupling"),
-    "coupling_limit_expected": ("", "expected upper limit on the coupling"),
+    "branching_fraction_limit": ("1", "upper limit on the branching fraction"),
+    "branching_fraction_limit_expected": ("1", "expected upper limit on the branching fraction"),
     "efficiency": ("1", "signal efficiency"),
     "channel_efficiency": ("1", "efficiency times branching fraction of a channel"),
     "resolution": ("GeV", "mass resolution"),
@@ -61,11 +62,14 @@ VARIABLES: dict[str, tuple[str, str]] = {
     "fit_rung": ("1", "minimiser that gave the fit"),
     "outliers": ("1", "what differs from neighbouring windows"),
 }
-"""Unit and long name of every variable; the coupling's come from the model."""
+"""Unit and long name of every variable; those of couplings come from their models."""
 
 LAST_DIMENSION = {"yield_limit_expected": "quantile", "background_coefficients": "coefficient"}
 LAST_DIMENSION |= {"peak_yield": "peak"}
-LAST_DIMENSION |= {"cross_section_limit_expected": "quantile", "coupling_limit_expected": "quantile"}
+LAST_DIMENSION |= {
+    "cross_section_limit_expected": "quantile",
+    "branching_fraction_limit_expected": "quantile",
+}
 FLAGS = {
     "status": STATUS_MEANINGS | {VETOED: "vetoed"},
     "method": METHOD_MEANINGS,
@@ -79,7 +83,7 @@ MASKS = {"fit_attempts": ATTEMPT_MEANINGS, "outliers": OUTLIER_MEANINGS}
 def assemble(
     search: Search,
     grids: Mapping[str, WindowGrid],
-    blocks: Mapping[int, Mapping[str, Sequence[Results]]],
+    blocks: Mapping[tuple[int, int], Mapping[str, Sequence[Results]]],
     attributes: Mapping[str, Any],
 ) -> xr.Dataset:
     """Put the blocks of all windows together.
@@ -89,18 +93,23 @@ def assemble(
     grids : mapping
         Windows of each region, in the order of the mass axis.
     blocks : mapping
-        Results by configuration and region, each a sequence in the order of windows.
+        Results by configuration and point of the outer axes, and by region, each a sequence in the order of
+        windows.
     attributes : mapping
         Attributes beside those that the search gives.
 
     Returns
     -------
     xarray.Dataset
-        Dimensions: `configuration` where the search has several, the mass axis under its name,
-        `quantile` and `coefficient`.
+        Dimensions: `configuration` where the search has several, outer axes and the mass axis under their
+        names, `quantile` and `coefficient`.
     """
     axis = search.scan_axis.name
-    cubes = [_configuration(search, axis, grids, regions) for _, regions in sorted(blocks.items())]
+    found = {place: _configuration(search, axis, grids, regions) for place, regions in sorted(blocks.items())}
+    cubes = [
+        _outer(search, [cube for (own, _), cube in found.items() if own == number])
+        for number in range(len(search.configurations))
+    ]
     names = [configuration.name for configuration in search.configurations]
     cube = cubes[0] if len(names) == 1 else _stack(cubes, xr.IndexVariable("configuration", names))
     for name in {key for c in search.configurations for key in c.parameters} if len(names) > 1 else ():
@@ -108,6 +117,17 @@ def assemble(
             {name: ("configuration", [c.parameters[name] for c in search.configurations])}
         )
     cube.attrs = cube_attributes(search) | dict(attributes)
+    return cube
+
+
+def _outer(search: Search, cubes: Sequence[xr.Dataset]) -> xr.Dataset:
+    """Stack the cubes of the points of the outer axes, the last fastest, along dimensions of their own."""
+    for axis in reversed(outer_axes(search)):
+        attributes = {"units": axis.unit, "long_name": axis.title or axis.name}
+        dimension = xr.IndexVariable(axis.name, list(axis.values or ()), attributes)
+        size = len(dimension)
+        cubes = [_stack(cubes[first : first + size], dimension) for first in range(0, len(cubes), size)]
+    (cube,) = cubes
     return cube
 
 
@@ -154,8 +174,12 @@ def free_peaks(search: Search) -> tuple[str, ...]:
 def _variable(search: Search, name: str, axis: str, pieces: Sequence[np.ndarray[Any, Any]]) -> xr.Variable:
     width = max((piece.shape[1] for piece in pieces if piece.ndim == 2), default=0)
     padded = [_pad(piece, width) if piece.ndim == 2 else piece for piece in pieces]
-    dimensions = (axis, LAST_DIMENSION.get(name, "channel")) if width else (axis,)
+    dimensions = (axis, _last_dimension(name)) if width else (axis,)
     return xr.Variable(dimensions, np.concatenate(padded), variable_attributes(search, name))
+
+
+def _last_dimension(name: str) -> str:
+    return "quantile" if name.startswith(COUPLING) else LAST_DIMENSION.get(name, "channel")
 
 
 def _pad(piece: np.ndarray[Any, Any], width: int) -> np.ndarray[Any, Any]:
@@ -166,20 +190,30 @@ def _pad(piece: np.ndarray[Any, Any], width: int) -> np.ndarray[Any, Any]:
 
 def variable_attributes(search: Search, name: str) -> dict[str, Any]:
     """Return unit, long name and flags of a variable."""
-    unit, long_name = VARIABLES[name]
-    attributes: dict[str, Any] = {"units": unit, "long_name": long_name}
-    if name.startswith("coupling") and search.model is not None:
-        model = MODELS[search.model.name]
-        attributes = {
-            "units": model.unit,
-            "long_name": f"{long_name} {model.coupling}",
-            "symbol": model.coupling,
-        }
+    attributes = _coupling_attributes(search, name) if name.startswith(COUPLING) else _named(name)
     for kind, table in (("flag_values", FLAGS), ("flag_masks", MASKS)):
         if name in table:
             attributes[kind] = list(table[name])
             attributes["flag_meanings"] = " ".join(table[name].values())
     return attributes
+
+
+def _named(name: str) -> dict[str, Any]:
+    unit, long_name = VARIABLES[name]
+    return {"units": unit, "long_name": long_name}
+
+
+def _coupling_attributes(search: Search, name: str) -> dict[str, Any]:
+    """Return unit and symbol of the coupling, and the model that a limit belongs to."""
+    reference = reference_of(search, name)
+    model = bound_model(reference)
+    kind = "expected upper limit" if name.startswith(f"{COUPLING}_expected") else "upper limit"
+    return {
+        "units": model.unit,
+        "long_name": f"{kind} on the coupling {model.coupling}",
+        "symbol": model.coupling,
+        "model": reference.title or reference.name,
+    }
 
 
 def cube_attributes(search: Search) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scanner import expressions, shapes
 from scanner.definition import Search
 from scanner.errors import InputError
+from scanner.interpretation import bound_model, ordered, quantity
 from scanner.reading.channel import ChannelPlan, WindowTable
 from scanner.reading.selection import Selection
 from scanner.reading.variables import constants, region_of, window_variables
@@ -19,6 +20,7 @@ from scanner.stats import METHODS
 from scanner.stats.floating import FLOATING_METHODS
 from scanner.stats.unbinned import UNBINNED_METHODS
 from scanner.windows import grid as windows
+from scanner.windows.axes import outer_axes
 from scanner.windows.channels import views
 from scanner.windows.floating import floats
 from scanner.windows.grid import WindowGrid
@@ -250,7 +252,8 @@ def check_runnable(search: Search) -> None:
         Naming the part of the definition and what is possible instead.
     """
     beyond = {
-        f"{len(search.scan)} scan axes (one is possible)": len(search.scan) != 1,
+        **_beyond_axes(search),
+        **_beyond_models(search),
         "decays in flight": bool(search.decays),
         f"windows of shape {search.window.shape}": search.window.shape != "interval",
         "explicit binning": bool(search.window.binning),
@@ -270,6 +273,27 @@ def check_runnable(search: Search) -> None:
         raise InputError(
             f"search {search.name!r} wants {', '.join(wanted)}: this version scans one mass axis of events"
         )
+
+
+def _beyond_axes(search: Search) -> dict[str, bool]:
+    """Return what of the axes is not possible, and whether it is asked for."""
+    outer = outer_axes(search)
+    return {
+        "an axis beside the mass without 'values'": any(axis.values is None for axis in outer),
+        "a condition 'where' on an axis of intervals": any(
+            axis.where is not None for axis in search.scan.values()
+        ),
+    }
+
+
+def _beyond_models(search: Search) -> dict[str, bool]:
+    """Return which models are of another rate than the one that is limited."""
+    limited = quantity(search)
+    return {
+        f"a coupling of {reference.name}, whose production is a {bound_model(reference).quantity}, from a "
+        f"{limited}: change the normalisation": limited not in (None, bound_model(reference).quantity)
+        for _, reference in ordered(search)
+    }
 
 
 def _beyond_background(background: Background, channels: int) -> dict[str, bool]:

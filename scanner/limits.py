@@ -1,12 +1,17 @@
 """One block of windows to one block of results: fit, limit, cross section and coupling."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass, replace
+from hashlib import sha256
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scanner import engine
 from scanner.definition import Search
+from scanner.interpretation import Exposure, Place, physics_limits
 from scanner.likelihoods.binned import BinnedProblem
 from scanner.likelihoods.fit import fit
 from scanner.models import MODELS
@@ -18,6 +23,7 @@ from scanner.stats.limits import NO_LIMIT
 from scanner.stats.order import CHOICES
 from scanner.stats.recovery import recover, rungs
 from scanner.stats.unbinned import unbinned_limits
+from scanner.windows.axes import Point
 from scanner.windows.floating import Floating, floats, scan_floating
 from scanner.windows.grid import WindowGrid
 from scanner.windows.joint import BlockModel, block_model, total_rate
@@ -30,13 +36,33 @@ Results = dict[str, NDArray[np.generic]]
 RECORDS = ("fit_attempts", "fit_rung", "fit_quality_toys")
 VETOED = 250
 """Status of a window whose mass the search leaves out."""
+NOWHERE: Point = MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class Exposure:
-    """What turns a yield into a cross section: luminosity [fb⁻¹], or None where it is unknown."""
+class Memory:
+    """Limits of likelihoods that were met before: all of them, along an axis that only efficiencies know."""
 
-    luminosity: float | None
+    def __init__(self) -> None:
+        self._found: dict[str, Limits] = {}
+
+    def __call__(self, problem: BinnedProblem, limits: Callable[[], Limits]) -> Limits:
+        """Return the limits of a problem, computed if they are not known."""
+        key = _digest(problem)
+        if key not in self._found:
+            self._found[key] = limits()
+        return self._found[key]
+
+
+def _digest(value: Any) -> str:
+    """Return the sha256 of the arrays and names in nested dataclasses."""
+    found = sha256()
+    for part in fields(value):
+        item = getattr(value, part.name)
+        if is_dataclass(item):
+            found.update(_digest(item).encode())
+        else:
+            found.update(item.tobytes() if isinstance(item, np.ndarray) else repr(item).encode())
+    return found.hexdigest()
 
 
 def scan_block(
@@ -50,6 +76,8 @@ def scan_block(
     method: str,
     identity: str = "",
     candidates: Floats | None = None,
+    point: Point = NOWHERE,
+    memory: "Memory | None" = None,
 ) -> Results:
     """Set the limits of a block of windows.
 
@@ -69,6 +97,10 @@ def scan_block(
         Scan identity, from which the seeds of toys follow.
     candidates : (N,) float, optional
         Observable of the region's candidates, rising, where the definition asks for an unbinned likelihood.
+    point : mapping
+        Values of the scan's axes, such as a lifetime, on which no window depends.
+    memory : Memory, optional
+        Limits of the same windows at other points, to be taken again where the likelihood is the same.
 
     Returns
     -------
@@ -76,7 +108,7 @@ def scan_block(
         The variables of the limit cube, each with W as first dimension; expected limits are
         (W, 5) at `scanner.constants.QUANTILES`.
     """
-    parameters = dict(search.configurations[configuration].parameters)
+    parameters = {**search.configurations[configuration].parameters, **point}
     expected = block_model(search, grid, counts, block, parameters)
     include = included(search, method)
     problem = _problem(search, grid, counts, block, expected, configuration, identity, include)
@@ -94,7 +126,7 @@ def scan_block(
         limits, found = scan_floating(floating, free, settings, method)
         extra |= found
     else:
-        limits = block_limits(search, problem, mass, method)
+        limits = (memory or Memory())(problem, lambda: block_limits(search, problem, mass, method))
     quality, quality_toys = limits.fit_quality, np.zeros(len(mass), dtype=np.int64)
     if candidates is None and not floats(search):
         quality, quality_toys = goodness_of_fit(problem, limits.fit_quality)
@@ -125,7 +157,8 @@ def scan_block(
     results |= _backgrounds(expected, problem.terms) | extra
     if expected.model.peaks.shape[1]:
         results["peak_yield"] = peak_yields(expected.model, limits.background_coefficients)
-    results |= physics_limits(search, mass, limits.yield_limit, limits.expected, efficiency, exposure)
+    place = Place(mass, parameters)
+    results |= physics_limits(search, place, limits.yield_limit, limits.expected, efficiency, exposure)
     return leave_out(results, engine.vetoed(search, mass))
 
 
@@ -276,28 +309,3 @@ def _blank(values: NDArray[np.generic], rows: NDArray[np.bool_]) -> NDArray[np.g
     blank = np.array(values, dtype=np.float64)
     blank[rows] = np.nan
     return blank
-
-
-def physics_limits(
-    search: Search, mass: Floats, observed: Floats, expected: Floats, efficiency: Floats, exposure: Exposure
-) -> Results:
-    """Turn yield limits into limits on the cross section and the coupling.
-
-    σ_UL = N_UL / (L ε) is the limit on cross section times branching fraction; the coupling follows
-    from the model's cross section and branching fraction. Empty where the search is normalised to
-    nothing or the luminosity is unknown.
-    """
-    if exposure.luminosity is None or search.normalisation.kind != "luminosity":
-        return {}
-    scale = 1.0 / (exposure.luminosity * efficiency)
-    sigma, sigma_expected = observed * scale, expected * scale[:, None]
-    results: Results = {"cross_section_limit": sigma, "cross_section_limit_expected": sigma_expected}
-    if search.model is None:
-        return results
-    model = MODELS[search.model.name]
-    state = search.model.final_state
-    results["coupling_limit"] = model.coupling_limit(sigma, mass, search.sqrt_s, state)
-    results["coupling_limit_expected"] = model.coupling_limit(
-        sigma_expected, mass[:, None], search.sqrt_s, state
-    )
-    return results

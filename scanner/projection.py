@@ -13,7 +13,7 @@ from scanner.constants import QUANTILES
 from scanner.cube import variable_attributes
 from scanner.definition import Search
 from scanner.errors import InputError
-from scanner.limits import Exposure, physics_limits
+from scanner.interpretation import Exposure, Place, physics_limits
 from scanner.schema.statistics import Systematic
 from scanner.shapes import BACKGROUNDS
 from scanner.stats import expected_limits
@@ -109,7 +109,12 @@ def _at(search: Search, cube: xr.Dataset, luminosity: float, scale: float, scena
     expected = expected * _signal_factor(search.confidence_level, relative["signal"])
     empty = np.full(len(expected), np.nan)
     limits = physics_limits(
-        search, cube[axis].to_numpy(), empty, expected, cube["efficiency"].to_numpy(), Exposure(luminosity)
+        search,
+        Place(cube[axis].to_numpy()),
+        empty,
+        expected,
+        cube["efficiency"].to_numpy(),
+        Exposure(luminosity),
     )
     limits = {"yield_limit_expected": expected} | {name: v for name, v in limits.items() if v.ndim == 2}
     variables = {

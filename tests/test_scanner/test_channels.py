@@ -7,7 +7,8 @@ import pytest
 from scanner import cube as cubes
 from scanner import definition, engine
 from scanner.errors import InputError
-from scanner.limits import VETOED, Exposure, scan_block, window_problem
+from scanner.interpretation import Exposure
+from scanner.limits import VETOED, scan_block, window_problem
 from scanner.projection import project
 from scanner.shapes import chebyshev_integrals, signal_integrals
 from scanner.significance.spectrum import spectra
@@ -209,7 +210,7 @@ def test_the_cube_names_the_channels():
     search, grid = grid_of(PAIR)
     part = slice(0, len(grid))
     found = run(PAIR, part)
-    cube = cubes.assemble(search, {"all": grid}, {0: {"all": [found]}}, {"luminosity": 10.0})
+    cube = cubes.assemble(search, {"all": grid}, {(0, 0): {"all": [found]}}, {"luminosity": 10.0})
     assert cube["channel"].to_numpy().tolist() == ["ee", "mumu"]
     assert cube["channel_efficiency"].dims == cube["background_order"].dims == ("m_x", "channel")
     with pytest.raises(InputError, match="a projection of 2 channels together"):

@@ -8,7 +8,8 @@ from numba_stats import bernstein, crystalball_ex, norm, truncexpon
 
 from scanner import definition, engine, shapes
 from scanner.errors import InputError
-from scanner.limits import VETOED, Exposure, scan_block, window_problem
+from scanner.interpretation import Exposure
+from scanner.limits import VETOED, scan_block, window_problem
 from scanner.query import Limits  # noqa: F401 - registers the accessor
 
 HUNT = """
@@ -255,7 +256,7 @@ def test_the_projection_of_a_search_with_peaks_and_vetoed_bins_is_what_is_expect
 
     for text in (HUNT + PEAK, HUNT + VETO):
         search, grid, _, found = run(text + "luminosity: 10 fb^-1\nefficiency: 0.5\n", peak=3000.0)
-        cube = cubes.assemble(search, {"all": grid}, {0: {"all": [found]}}, {"luminosity": 1.0})
+        cube = cubes.assemble(search, {"all": grid}, {(0, 0): {"all": [found]}}, {"luminosity": 1.0})
         today = project(cube, [1.0])["yield_limit_expected"].to_numpy()[0]
         kept = np.isfinite(found["yield_limit_expected"]).all(axis=1)
         np.testing.assert_allclose(today[kept], found["yield_limit_expected"][kept], rtol=2e-3)

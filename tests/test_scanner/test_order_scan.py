@@ -5,7 +5,8 @@ import pytest
 
 from scanner import definition, engine
 from scanner.errors import InputError
-from scanner.limits import Exposure, scan_block
+from scanner.interpretation import Exposure
+from scanner.limits import scan_block
 
 DEFINITION = """
 extends: bump_hunt

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from scanner import definition, engine
+from scanner.interpretation import Exposure
 from scanner.likelihoods.binned import BinnedProblem
-from scanner.limits import Exposure, block_limits, scan_block, window_problem
+from scanner.limits import block_limits, scan_block, window_problem
 from scanner.quality import BACKGROUND, ERROR, LIMIT, YIELD, outliers
 
 DEFINITION = """

@@ -160,7 +160,8 @@ def test_binomial_intervals_are_those_of_scipy():
 
 @pytest.mark.parametrize("choose", ["fixed", "f_test", "discrete_profile"])
 def test_a_study_fits_and_limits_as_a_scan_does(choose):
-    from scanner.limits import Exposure, scan_block
+    from scanner.interpretation import Exposure
+    from scanner.limits import scan_block
 
     made = bench(choose=choose, every=60)
     counts = made.background_toy("falling", 3)

@@ -1,0 +1,67 @@
+"""A scan over mass and lifetime: one reading, a limit for each mass, an efficiency for each lifetime."""
+
+import numpy as np
+import pytest
+
+from jobs import work
+from jobs.executors import SerialExecutor
+from jobs.scan import Options, run_place, scan
+from scanner import definition
+
+LINE = """
+extends: bump_hunt
+name: lived
+observable: mass
+resolution: 20 MeV
+order: 1
+beam: {sqrt_s: 10.58 GeV}
+luminosity: 10 fb^-1
+normalisation: luminosity
+"""
+LIVED = (
+    LINE
+    + """
+scan:
+  m_x: {range: [1.9 GeV, 2.1 GeV], step: 1 resolution}
+  ctau: {values: [0.1 cm, 1 cm, 10 cm]}
+signal: {efficiency: {formula: 0.2 / (1 + ctau), source: user}}
+"""
+)
+
+
+@pytest.fixture
+def cube(store, tmp_path):
+    options = Options(method="asymptotic", windows_a_block=3)
+    return scan(
+        definition.parse(LIVED), store, str(tmp_path / "cube"), executor=SerialExecutor(), options=options
+    )
+
+
+def test_the_lifetime_is_a_dimension(cube):
+    assert cube["cross_section_limit"].dims == ("ctau", "m_x")
+    assert cube["ctau"].attrs["units"] == "cm"
+    assert cube["ctau"].to_numpy().tolist() == [0.1, 1.0, 10.0]
+    limit = cube["cross_section_limit"] * cube["efficiency"]
+    np.testing.assert_allclose(limit.isel(ctau=0), limit.isel(ctau=2))
+    np.testing.assert_allclose(cube["efficiency"].isel(m_x=0), 0.2 / (1 + cube["ctau"].to_numpy()))
+    at = cube.limits.at(m_x=2.0, ctau=1.0)
+    assert float(at["cross_section_limit"]) == pytest.approx(float(at["yield_limit"]) / (10 * 0.1))
+
+
+def test_each_lifetime_is_a_scan_of_its_own(cube, store, tmp_path):
+    text = LIVED.replace("  ctau: {values: [0.1 cm, 1 cm, 10 cm]}\n", "").replace("(1 + ctau)", "(1 + 1)")
+    alone = scan(
+        definition.parse(text),
+        store,
+        str(tmp_path / "alone"),
+        executor=SerialExecutor(),
+        options=Options(method="asymptotic"),
+    )
+    for name in ("yield_limit", "cross_section_limit", "cross_section_limit_expected", "status"):
+        np.testing.assert_array_equal(cube[name].sel(ctau=1.0), alone[name], name)
+
+
+def test_the_events_are_read_once(cube, tmp_path):
+    run = work.open_run(run_place(str(tmp_path / "cube")))
+    assert set(run.histograms) == {"all"}
+    assert len(cube["m_x"]) == len(run.grids["all"])

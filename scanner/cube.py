@@ -9,7 +9,8 @@ import xarray as xr
 
 from scanner.constants import QUANTILES
 from scanner.definition import Search
-from scanner.interpretation import COUPLING, bound_model, reference_of
+from scanner.interpretation import COUPLING, EXPECTED, bound_model, reference_of
+from scanner.islands import LOW, coupling_intervals
 from scanner.limits import VETOED, Results
 from scanner.quality import COMPARED, OUTLIER_MEANINGS, outliers
 from scanner.schema.statistics import Published
@@ -116,8 +117,20 @@ def assemble(
         cube = cube.assign_coords(
             {name: ("configuration", [c.parameters[name] for c in search.configurations])}
         )
+    cube = cube.assign(_excluded_couplings(search, cube))
     cube.attrs = cube_attributes(search) | dict(attributes)
     return cube
+
+
+def _excluded_couplings(search: Search, cube: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Return the ends of the excluded intervals of a coupling that sets the lifetime, with attributes."""
+    found = coupling_intervals(search, cube)
+    for name, values in found.items():
+        end = "lower" if name.startswith(LOW) else "upper"
+        kind = "expected to be excluded" if name.endswith(EXPECTED) else "excluded"
+        coupling = _coupling_attributes(search, COUPLING)
+        values.attrs = coupling | {"long_name": f"{end} end of the couplings {coupling['symbol']} {kind}"}
+    return found
 
 
 def _outer(search: Search, cubes: Sequence[xr.Dataset]) -> xr.Dataset:

@@ -7,6 +7,7 @@ from jobs import work
 from jobs.executors import SerialExecutor
 from jobs.scan import Options, run_place, scan
 from scanner import definition
+from scanner.models import MODELS
 
 LINE = """
 extends: bump_hunt
@@ -65,3 +66,24 @@ def test_the_events_are_read_once(cube, tmp_path):
     run = work.open_run(run_place(str(tmp_path / "cube")))
     assert set(run.histograms) == {"all"}
     assert len(cube["m_x"]) == len(run.grids["all"])
+
+
+def test_couplings_that_set_the_lifetime_are_excluded_in_intervals(store, tmp_path):
+    text = LIVED.replace(
+        "normalisation: luminosity", "normalisation: {kind: pairs, pairs: 1e9, per_pair: 2, source: user}"
+    ).replace("[0.1 cm, 1 cm, 10 cm]", "{log: [1e-4 cm, 1e2 cm], points: 13}")
+    text += "model: {name: dark_scalar, final_state: mu_mu}\n"
+    options = Options(method="asymptotic")
+    cube = scan(
+        definition.parse(text), store, str(tmp_path / "cube"), executor=SerialExecutor(), options=options
+    )
+    assert cube["coupling_low"].dims == ("m_x", "interval")
+    assert cube["coupling_low"].attrs["symbol"] == "sin θ"
+    low, high = (cube[name].isel(interval=0) for name in ("coupling_low", "coupling_high"))
+    assert bool((low < high).all())
+    model = MODELS["dark_scalar"]
+    rate = model.production(cube["m_x"], 10.58) * model.branching_fraction(cube["m_x"], "mu_mu")
+    ctau = model.decay_length(cube["m_x"]) / low**2
+    events = 2e9 * rate * low**2 * 0.2 / (1 + ctau)
+    # At the lower end as many events are expected as the limit allows, within the steps of the lifetime.
+    np.testing.assert_allclose(events, cube["yield_limit"].isel(ctau=0), rtol=0.05)

@@ -145,12 +145,13 @@ def _signal(
     processes = [process for process in search.simulation if process.role == "signal"]
     if not processes:
         raise InputError(f"search {search.name!r} names no signal process under 'simulation'")
-    axis = search.scan_axis
+    axis, known = search.scan_axis, simulation.get(processes[0].process)
     masses = [value for key, value in signal.items() if key in (axis.name, "m")]
     rest = {key: value for key, value in signal.items() if key not in (axis.name, "m")}
-    if len(masses) != 1 or len({"cross_section", "coupling"} & set(rest)) != 1:
+    decay = ["branching_fraction"] if "branching_fraction" in known.parameters else []
+    if len(masses) != 1 or len({"cross_section", "coupling", *decay} & set(rest)) != 1:
         raise InputError(
-            f"a signal needs {axis.name} and one of cross_section and coupling: "
+            f"a signal needs {axis.name} and one of {', '.join([*decay, 'cross_section'])} and coupling: "
             f"write --inject {axis.name}=3,cross_section=5fb"
         )
     (mass,) = masses

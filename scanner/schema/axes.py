@@ -270,11 +270,19 @@ class Veto(Strict):
         return tuple(ends)
 
 
+def _same(raw: Any) -> Any:
+    """Leave it: quantities are read with their units before the model sees them."""
+    return raw
+
+
+Parameter = Annotated[float, BeforeValidator(_same, json_schema_input_type=str | float)]
+
+
 class Configuration(Strict):
     """One set of model parameters, in canonical units."""
 
     name: str = Field(min_length=1, max_length=200)
-    parameters: dict[FreeName, float] = Field(default_factory=dict)
+    parameters: dict[FreeName, Parameter] = Field(default_factory=dict)
     units: dict[Name, str] = Field(default_factory=dict)
 
     @model_validator(mode="before")

@@ -9,11 +9,13 @@ from collections.abc import Mapping
 import numpy as np
 
 from scanner.errors import InputError
+from scanner.simulation.b_to_kaon_photons import KaonALP, KaonMesons, KaonPhotonCombinations
 from scanner.simulation.base import Columns, Process
 from scanner.simulation.four_muons import FourMuons, MuMuScalar, MuMuZPrime
 from scanner.simulation.photons import ALPGamma, EEGammaGamma, GammaGammaGamma
 from scanner.simulation.sampling import generator
 from scanner.simulation.spectra import FallingSpectrum, Peak
+from scanner.simulation.upsilon import DipionCombinations, DipionInvisible, DipionLeptons
 
 __all__ = ["PROCESSES", "Process", "expected_events", "generate_chunk", "get"]
 
@@ -22,6 +24,8 @@ PROCESSES: dict[str, Process] = {
     for process in (
         *(MuMuZPrime(), MuMuScalar(), FourMuons()),
         *(ALPGamma(), GammaGammaGamma(), EEGammaGamma()),
+        *(KaonALP(), KaonMesons(), KaonPhotonCombinations()),
+        *(DipionInvisible(), DipionLeptons(), DipionCombinations()),
         *(FallingSpectrum(), Peak()),
     )
 }

@@ -23,8 +23,9 @@ Array = NDArray[np.float64]
 REACH, BINS = 12.0, 240
 """Half width in resolutions, and bins, of the range in which the peak is fitted."""
 AXIS_POINTS = 200_001
-STARTS = {"fraction": 0.2, "ratio": 2.0, "alpha": 1.2, "n": 5.0}
+STARTS = {"fraction": 0.2, "ratio": 2.0, "alpha": 1.2, "n": 5.0, "alpha_low": 1.2, "alpha_high": 1.5}
 """Starting values of the parameters of signal shapes."""
+RESOLUTION = "resolution"
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,14 @@ class Measurement:
     shift: float
 
 
-def true_masses(search: Search, process: str, mass: float, events: int, seed: int) -> Array:
+def true_masses(
+    search: Search,
+    process: str,
+    mass: float,
+    events: int,
+    seed: int,
+    parameters: Mapping[str, float] | None = None,
+) -> Array:
     """Return the measured masses [GeV] of the true candidates that pass the search's cuts.
 
     Parameters
@@ -64,8 +72,11 @@ def true_masses(search: Search, process: str, mass: float, events: int, seed: in
         Mass of the signal [GeV].
     events
         Events produced, before the detector.
+    parameters
+        Further parameters of the process.
     """
-    columns = generate_chunk(process, events, (seed,), sqrt_s=search.sqrt_s, parameters={"mass": mass})
+    given = {**(parameters or {}), "mass": mass}
+    columns = generate_chunk(process, events, (seed,), sqrt_s=search.sqrt_s, parameters=given)
     rows, true = get(process).candidates
     known: dict[str, Any] = engine.constants(search) | engine.window_variables(search, np.array(mass))
     known |= {name: values[true::rows] for name, values in columns.items()}
@@ -104,7 +115,7 @@ def fit_peak(
     start
         Rough resolution [GeV]; sets the fitted range, ± REACH of them.
     fixed
-        Parameters of the shape that are not fitted.
+        Parameters of the shape that are not fitted; `resolution` [GeV] among them holds it.
     """
     edges = mass + start * np.linspace(-REACH, REACH, BINS + 1)
     counts = np.histogram(masses, bins=edges)[0]
@@ -112,7 +123,8 @@ def fit_peak(
 
     def unpack(x: Array) -> tuple[float, dict[str, float]]:
         values = {name: STARTS[name] * float(np.exp(v)) for name, v in zip(free, x[1:], strict=True)}
-        return start * float(np.exp(x[0])), {**fixed, **values}
+        resolution = fixed.get(RESOLUTION, start * float(np.exp(x[0])))
+        return resolution, {name: v for name, v in fixed.items() if name != RESOLUTION} | values
 
     def nll(x: Array) -> float:
         resolution, parameters = unpack(x)
@@ -134,6 +146,7 @@ def measure(
     events: int = 100_000,
     seed: int = 1,
     fixed: Mapping[str, float] | None = None,
+    parameters: Mapping[str, float] | None = None,
 ) -> Measurement:
     """Measure efficiency and peak of a signal.
 
@@ -141,10 +154,13 @@ def measure(
     ----------
     fixed
         Parameters of the signal shape that keep these values; the others are fitted.
+    parameters
+        Further parameters of the process.
     """
-    masses = true_masses(search, process, mass, events, seed)
+    masses = true_masses(search, process, mass, events, seed, parameters)
     efficiency = len(masses) / events
     low, middle, high = np.quantile(masses, [0.1587, 0.5, 0.8413])
-    resolution, parameters = fit_peak(search.signal.shape, masses, mass, (high - low) / 2, fixed or {})
+    rough = (fixed or {}).get(RESOLUTION, float(high - low) / 2)
+    resolution, shape = fit_peak(search.signal.shape, masses, mass, rough, fixed or {})
     error = float(np.sqrt(efficiency * (1 - efficiency) / events))
-    return Measurement(mass, efficiency, error, resolution, parameters, float(middle - mass))
+    return Measurement(mass, efficiency, error, resolution, shape, float(middle - mass))

@@ -45,7 +45,7 @@ class Calorimeter:
     law starts `tail_start` standard deviations below the peak with the exponent `tail_power`. A photon
     is found with `efficiency`; two photons at the angle θ [rad] make two clusters with the probability
     1 − exp(−θ²/separation²). With these two numbers the ALP search keeps 20% of light and 34% of heavy
-    signals.
+    signals. Its direction is smeared by angle/E^angle_power [rad] in either transverse direction.
     """
 
     theta: tuple[tuple[float, float], ...] = ((12.4, 31.4), (32.2, 128.7), (130.7, 155.1))
@@ -55,11 +55,34 @@ class Calorimeter:
     tail_start: float = 1.0
     tail_power: float = 10.0
     angle: float = 3e-3
+    angle_power: float = 0.0
     efficiency: float = 0.955
     separation: float = 0.08
 
+    def direction_error(self, energy: Array) -> Array:
+        """Return the error of either transverse direction [rad] at energies [GeV]."""
+        return np.asarray(self.angle / energy**self.angle_power)
+
 
 TRACKING, MUON_IDENTIFICATION, CALORIMETER = Tracking(), MuonIdentification(), Calorimeter()
+
+
+@dataclass(frozen=True)
+class Spectrometer:
+    """Tracking and calorimeter of one experiment."""
+
+    tracking: Tracking = TRACKING
+    calorimeter: Calorimeter = CALORIMETER
+
+
+BELLE_II = Spectrometer()
+BABAR = Spectrometer(
+    Tracking(theta=(17.2, 152.6), curvature=0.0013, scattering=0.0045),
+    Calorimeter(
+        theta=((15.8, 141.8),), noise=0.0, shower=0.0232, constant=0.0185, angle=3.87e-3, angle_power=0.5
+    ),
+)
+"""Acceptance and resolution of the BaBar detector (hep-ex/0105044); the rest as for Belle II."""
 
 
 def smear_tracks(p: Array, mass: float, rng: Generator, tracking: Tracking = TRACKING) -> Array:
@@ -128,7 +151,7 @@ def smear_photons(p: Array, rng: Generator, calorimeter: Calorimeter = CALORIMET
     n = p.shape[1]
     deviate = crystal_ball_deviate(rng, n, calorimeter.tail_start, calorimeter.tail_power)
     energy = np.maximum(p[0] + energy_resolution(p[0], calorimeter) * deviate, 1e-3 * p[0])
-    g = calorimeter.angle * rng.standard_normal((2, n))
+    g = calorimeter.direction_error(p[0]) * rng.standard_normal((2, n))
     theta = kinematics.polar_angle(p)
     axis = p[1:] / p[0]
     first, second = kinematics.transverse(axis, np.zeros_like(theta))

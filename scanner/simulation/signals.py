@@ -4,6 +4,10 @@ from scanner.errors import InputError
 from scanner.models import MODELS
 from scanner.simulation.base import Parameters, required
 
+STRENGTHS = ("cross_section", "coupling")
+DECAY_STRENGTHS = ("cross_section", "branching_fraction", "coupling")
+"""Parameters of which a signal takes one: a cross section [fb], or of a decay its branching fraction."""
+
 
 def mass_between(process: str, parameters: Parameters, low: float, high: float) -> float:
     """Return the mass of a signal [GeV].
@@ -29,16 +33,55 @@ def signal_cross_section(
     InputError
         When neither or both are given, or the value is negative.
     """
-    given = [name for name in ("cross_section", "coupling") if name in parameters]
-    if len(given) != 1:
-        raise InputError(
-            f"process {process} needs either cross_section [fb] or coupling; given: {sorted(parameters)}"
-        )
-    value = float(parameters[given[0]])
-    if value < 0:
-        raise InputError(f"process {process}: {given[0]} = {value} must not be negative")
-    if given == ["cross_section"]:
+    name, value = given_strength(process, parameters, STRENGTHS)
+    if name == "cross_section":
         return value
+    return value ** MODELS[model].power * _unit(process, model, final_state, sqrt_s, parameters)
+
+
+def decay_cross_section(
+    process: str, model: str, final_state: str | None, parents: float, sqrt_s: float, parameters: Parameters
+) -> float:
+    """Return σ×B [fb] of a signal from decays of parents that are made with σ = `parents` [fb].
+
+    It is the parameter `cross_section`; or `parents` times `branching_fraction`, or times what the model
+    gives for `coupling`.
+
+    Raises
+    ------
+    InputError
+        When none or several are given, or the value is negative.
+    """
+    name, value = given_strength(process, parameters, DECAY_STRENGTHS)
+    if name == "cross_section":
+        return value
+    if name == "branching_fraction":
+        return parents * value
+    unit = _unit(process, model, final_state, sqrt_s, parameters)
+    return parents * value ** MODELS[model].power * unit
+
+
+def given_strength(process: str, parameters: Parameters, known: tuple[str, ...]) -> tuple[str, float]:
+    """Return name and value of the one strength of a signal that is given.
+
+    Raises
+    ------
+    InputError
+        When none or several are given, or the value is negative.
+    """
+    given = [name for name in known if name in parameters]
+    if len(given) != 1:
+        units = [f"{name} [fb]" if name == "cross_section" else name for name in known]
+        raise InputError(f"process {process} needs either {' or '.join(units)}; given: {sorted(parameters)}")
+    (name,) = given
+    value = float(parameters[name])
+    if value < 0:
+        raise InputError(f"process {process}: {name} = {value} must not be negative")
+    return name, value
+
+
+def _unit(process: str, model: str, final_state: str | None, sqrt_s: float, parameters: Parameters) -> float:
+    """Return production times branching fraction at unit coupling."""
     m, chosen = required(process, parameters, "mass"), MODELS[model]
-    unit = chosen.production(m, sqrt_s) * chosen.branching_fraction(m, final_state)
-    return float(unit) * value**chosen.power
+    decay = 1.0 if final_state is None else float(chosen.branching_fraction(m, final_state))
+    return float(chosen.production(m, sqrt_s)) * decay

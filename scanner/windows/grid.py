@@ -147,7 +147,7 @@ def build(
     table_mass, table_t = resolution_coordinate(*(reach or (low, high)), resolution)
     start, stop = (float(t) for t in np.interp([low, high], table_mass, table_t))
     requested = 0.5 if step is None else step
-    steps = max(1, int(np.ceil((stop - start) / requested - 1e-9)))
+    steps = max(1, int(np.ceil((stop - start) / requested - 1e-9))) if stop > start else 0
     if steps > MOST_FINE_BINS:
         raise InputError(
             f"region {region!r} wants {steps} steps: check the resolution's unit, or take larger steps"
@@ -155,7 +155,7 @@ def build(
     mass = np.interp(np.linspace(start, stop, steps + 1), table_t, table_mass) if values is None else values
     half = np.broadcast_to(np.asarray(half_width(mass), dtype=np.float64), mass.shape)
     division = fine_division(requested, 2.0 * half / bins)
-    fine = (stop - start) / (steps * division)
+    fine = (stop - start) / (steps * division) if steps else requested / division  # or of one mass
     below, above = int(start / fine), int((table_t[-1] - stop) / fine)
     fine_bins = below + steps * division + above
     if fine_bins > MOST_FINE_BINS:

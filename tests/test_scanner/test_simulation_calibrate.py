@@ -15,6 +15,9 @@ POINTS = [
     ("alp_gg", "alp_gamma", 0.5),
     ("alp_gg", "alp_gamma", 5.0),
     ("alp_gg", "alp_gamma", 8.0),
+    ("b_ka", "b_kaon_alp", 0.3),
+    ("b_ka", "b_kaon_alp", 3.0),
+    ("y1s_inv", "dipion_invisible", 9.4604),
 ]
 
 
@@ -22,12 +25,12 @@ POINTS = [
 def test_tables_of_a_definition_are_what_the_generator_gives(name, process, mass):
     search = definition.load(name)
     masses = calibrate.true_masses(search, process, mass, EVENTS, seed=11)
-    m = np.array([mass])
-    efficiency = float(search.signal.efficiency(m)[0])
+    m, first = np.array([mass]), search.configurations[0].parameters
+    efficiency = float(search.signal.efficiency(m, **first)[0])
     error = np.sqrt(efficiency * (1 - efficiency) / EVENTS)
     assert abs(len(masses) / EVENTS - efficiency) < 4 * error + 0.005
     resolution = search.signal.resolution(m)
-    extra = {key: function(m) for key, function in search.signal.parameters.items()}
+    extra = {key: function(m, **first) for key, function in search.signal.parameters.items()}
     for width in (1, 2, 4):
         edges = mass + np.array([[-width, width]]) * resolution
         inside = float(shapes.signal_integrals(search.signal.shape, edges, m, resolution, extra)[0, 0])
@@ -48,14 +51,15 @@ def test_fit_finds_the_shape_that_was_drawn():
 @pytest.mark.parametrize(("name", "process", "mass"), POINTS)
 def test_a_full_measurement_agrees(name, process, mass):
     search = definition.load(name)
-    fixed = {"fraction": 0.4} if "mumu" in name else {"n": 10.0}
+    fixed = {"b_ka": {"n_low": 50.0, "n_high": 10.0}, "alp_gg": {"n": 10.0}}.get(name, {"fraction": 0.4})
     if mass > 6.85:
         fixed["alpha"] = -1.0
     result = calibrate.measure(search, process, mass, events=100_000, seed=5, fixed=fixed)
     m = np.array([mass])
     assert result.resolution == pytest.approx(float(search.signal.resolution(m)[0]), rel=0.04)
     assert (
-        abs(result.efficiency - float(search.signal.efficiency(m)[0])) < 4 * result.efficiency_error + 0.004
+        abs(result.efficiency - float(search.signal.efficiency(m, **search.configurations[0].parameters)[0]))
+        < 4 * result.efficiency_error + 0.004
     )
 
 

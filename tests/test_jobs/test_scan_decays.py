@@ -1,0 +1,43 @@
+"""Searches in decays of B mesons, taus and the Υ, from the generator to the limit cube."""
+
+import pytest
+
+from jobs.executors import SerialExecutor
+from jobs.generate import generate
+from jobs.scan import scan
+from scanner import definition
+
+SERIAL = SerialExecutor()
+
+
+def run(search, folder, **options):
+    """Generate and scan, and return the cube."""
+    store = str(folder / "events.zarr")
+    generate(search, store, executor=SERIAL, seed=3, **options)
+    return scan(search, store, str(folder / "limits.zarr"), executor=SERIAL)
+
+
+def test_y1s_inv_finds_an_injected_signal_over_peaking_background(tmp_path):
+    fraction = 1e-3
+    signal = {"m": 9.4604, "branching_fraction": fraction}
+    cube = run(definition.load("y1s_inv"), tmp_path, signals=[signal])
+    (efficiency,), (found,), (error,) = (
+        cube[name].values for name in ("efficiency", "signal_yield", "signal_yield_error")
+    )
+    expected = fraction * 91.4e6 * 0.0437 * efficiency
+    assert found == pytest.approx(expected, abs=3 * error)
+    assert error < expected / 10
+    assert int(cube["n_observed"][0]) == pytest.approx(17281 + 806 + expected, abs=900)
+
+
+def test_b_ka_finds_an_injected_signal_in_the_configuration_of_its_lifetime(tmp_path):
+    text = "extends: b_ka\nrange: [1.9 GeV, 2.1 GeV]\nluminosity: 40 fb^-1\n"
+    signal = {"m": 2.0, "branching_fraction": 1e-5, "ctau": 1.0}
+    cube = run(definition.parse(text, where="b_ka.yaml"), tmp_path, signals=[signal])
+    assert list(cube["configuration"].values) == ["prompt", "1 mm", "10 mm", "100 mm"]
+    at = cube.sel(m_alp=2.0, method="nearest").sel(configuration="10 mm")
+    expected = 1e-5 * 40 * 1.11e6 * float(at["efficiency"])
+    assert float(at["signal_yield"]) == pytest.approx(expected, abs=3 * float(at["signal_yield_error"]))
+    best = cube["z_local"].max("m_alp")
+    assert best.idxmax("configuration") == "10 mm"
+    assert float(best.max()) > 5

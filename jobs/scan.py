@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 import scanner.query  # noqa: F401 - gives cubes the accessor `limits`
-from jobs import additions, blocks, work
+from jobs import additions, blocks, counted, work
 from jobs.executors import Executor, Task
 from jobs.plan import FOLD, ROWS_A_BLOCK, WINDOWS_A_BLOCK, Estimate, Plan, estimate, fit_blocks, pass_blocks
 from scanner import cube as cubes
@@ -48,8 +48,9 @@ def make_plan(search: Search, store: EventStore, url: str, options: Options) -> 
     check_method(options.method, search)
     check_yields(search, options.method)
     data = [sample.kind in DATA_LIKE for sample in store.samples]
-    shards = [(shard.index, shard.rows) for shard in store.shards if data[shard.sample]]
-    if not shards:
+    used = counted.used_samples(search, store.samples)
+    shards = [(shard.index, shard.rows) for shard in store.shards if shard.sample in used]
+    if not any(data[shard.sample] for shard in store.shards):
         what = "holds zero rows of data" if any(data) else "holds no data"
         raise InputError(
             f"store {url} {what}: ingest files with --kind data, or generate more events of a search"
@@ -62,18 +63,19 @@ def make_plan(search: Search, store: EventStore, url: str, options: Options) -> 
             f"search {search.name!r} does not fit store {url}: {error}\n"
             "Columns get other names by `ingest --columns NAME=OLD`, and new ones by `--derive`."
         ) from None
-    regions = [(name, len(grid)) for name, grid in engine.grids(search).items()]
+    luminosity = store.luminosity or search.luminosity
+    counted.check_simulation(search, store.samples, luminosity)
     return Plan(
         search=search.canonical,
         store=url,
         store_digest=store.digest,
         method=options.method,
         seed=options.seed,
-        luminosity=store.luminosity or search.luminosity,
+        luminosity=luminosity,
         code=code_digest(),
         cpu=kernels.instruction_set(),
         passes=tuple(pass_blocks(shards, options.rows_a_block)),
-        fits=tuple(fit_blocks(regions, options.windows_a_block)),
+        fits=tuple(fit_blocks(engine.lengths(search).items(), options.windows_a_block)),
     )
 
 
@@ -111,7 +113,7 @@ def plan_cost(plan: Plan, workers: int) -> Estimate:
     """Estimate what a plan costs on a number of workers."""
     search = definition.from_json(plan.search)
     selections = engine.selections(search, tuple(EventStore.open(plan.store).columns))
-    bins = sum(len(grid.edges) for grid in engine.grids(search).values())
+    bins = sum(selection.empty().counts[0].size for selection in selections.values())
     columns = len({name for selection in selections.values() for name in selection.needed})
     return estimate(plan, columns=columns, bins=bins, workers=workers)
 
@@ -193,7 +195,7 @@ def assemble(run: work.Run) -> xr.Dataset:
             parts.setdefault((int(number), int(point)), {})[name] = array
         for place, part in parts.items():
             found.setdefault(place, {}).setdefault(block.region, []).append(part)
-    cube = cubes.assemble(run.search, run.grids, found, attributes(run))
+    cube = cubes.assemble(run.search, run.counting or run.grids, found, attributes(run))
     return cube.assign(cutflows(run))
 
 
@@ -217,7 +219,8 @@ def attributes(run: work.Run) -> dict[str, Any]:
         **{f"version_{name}": version for name, version in versions().items()},
         **additions.kept(run.place),
     }
-    for region, histogram in run.histograms.items():
+    for region in counted.of_data(run.histograms):
+        histogram = run.histograms[region]
         found[f"candidates_outside_{region}"] = int(histogram.outside.sum())
         found[f"candidates_not_finite_{region}"] = int(histogram.not_finite.sum())
     return found
@@ -236,7 +239,7 @@ def cutflows(run: work.Run) -> dict[str, xr.DataArray]:
 
 def cutflow(run: work.Run, channel: str, dimension: str) -> xr.DataArray:
     """Return the cutflow of a channel, its cuts along a dimension of that name."""
-    names = {region: engine.pass_name(run.search, region, channel) for region in run.grids}
+    names = {region: engine.pass_name(run.search, region, channel) for region in run.counting or run.grids}
     flows = np.stack([run.histograms[name].cutflow[0] for name in names.values()])
     single = views(run.search)[channel]
     labels = ["all", *engine.cuts(single, single.channels[channel])][: flows.shape[1]]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from jobs import counted
 from jobs.plan import FOLD, FitBlock, PassBlock, Plan
 from scanner import definition, engine, kernels
 from scanner.definition import Search
@@ -17,7 +18,9 @@ from scanner.reading.candidates import Candidates, refuse_many
 from scanner.reading.histogram import Histogram
 from scanner.reading.selection import Selection
 from scanner.windows.axes import outer_points
+from scanner.windows.counted import count_block
 from scanner.windows.grid import WindowGrid
+from scanner.windows.plane import CountingGrid
 from storage.events import EventStore
 from storage.locations import Location
 from storage.manifest import Shard
@@ -53,8 +56,13 @@ class Run:
 
     @cached_property
     def grids(self) -> dict[str, WindowGrid]:
-        """The windows of each region."""
+        """The windows of each region that are fitted."""
         return engine.grids(self.search)
+
+    @cached_property
+    def counting(self) -> dict[str, CountingGrid]:
+        """The windows of each region that are counted; empty where spectra are fitted."""
+        return engine.counting_grids(self.search)
 
     @cached_property
     def store(self) -> EventStore:
@@ -167,11 +175,18 @@ class Filled:
 
 
 def run_pass(run: Run, block: PassBlock) -> Arrays:
-    """Fill the histograms of all regions from the rows of a block."""
-    total = {region: _nothing(run, selection.empty()) for region, selection in run.selections.items()}
+    """Fill the histograms of all regions, and of each simulated sample, from the rows of a block."""
+    samples = counted.used_samples(run.search, run.store.samples)
+    total = {
+        counted.histogram_name(region, run.store.samples[number], number): _nothing(run, selection.empty())
+        for region, selection in run.selections.items()
+        for number in samples
+    }
     for piece in block.pieces:
+        number = run.shards[piece[0]].sample
         for filled in skipped(run, piece) or read(run, piece):
-            total = {region: total[region] + filled[region] for region in total}
+            for region, found in filled.items():
+                total[counted.histogram_name(region, run.store.samples[number], number)] += found
             _check_room(total)
     return pack(total)
 
@@ -230,6 +245,8 @@ def fold(run: Run) -> None:
 
 def run_fit(run: Run, block: FitBlock) -> Arrays:
     """Set the limits of the windows of a block, for every configuration."""
+    if run.counting:
+        return run_counted(run, block)
     grid = run.grids[block.region]
     windows = slice(block.first, block.last)
     exposure = Exposure(run.plan.luminosity)
@@ -249,6 +266,29 @@ def run_fit(run: Run, block: FitBlock) -> Arrays:
                 candidates=run.candidates[block.region].values[number] if run.candidates else None,
                 point=point,
                 memory=memory,
+            )
+            results |= {f"{number}.{index}.{name}": array for name, array in found.items()}
+    return results
+
+
+def run_counted(run: Run, block: FitBlock) -> Arrays:
+    """Set the limits of the counting windows of a block, for every configuration."""
+    windows = slice(block.first, block.last)
+    results: Arrays = {}
+    for number in range(len(run.search.configurations)):
+        place = (block.region, run.store.samples, run.histograms, number, windows, run.plan.luminosity)
+        simulated = counted.simulated(*place)
+        for index, point in enumerate(outer_points(run.search)):
+            found = count_block(
+                run.search,
+                run.counting[block.region],
+                run.histograms[block.region].counts[number][windows],
+                simulated,
+                windows,
+                configuration=number,
+                exposure=Exposure(run.plan.luminosity),
+                method=run.plan.method,
+                point=point,
             )
             results |= {f"{number}.{index}.{name}": array for name, array in found.items()}
     return results

@@ -18,13 +18,17 @@ from scanner.stats import METHOD_MEANINGS, STATUS_MEANINGS
 from scanner.stats.recovery import ATTEMPT_MEANINGS, RUNG_MEANINGS
 from scanner.windows.axes import outer_axes
 from scanner.windows.channels import views
+from scanner.windows.counted import COUNTED_MEANINGS
 from scanner.windows.grid import WindowGrid
+from scanner.windows.plane import CountingGrid
 
 SCHEMA_VERSION = 1
 
 VARIABLES: dict[str, tuple[str, str]] = {
     "n_observed": ("1", "events in the window"),
     "n_background": ("1", "fitted background under the signal"),
+    "n_background_error": ("1", "error of the background in the window"),
+    "n_sideband": ("1", "events in the sideband of the window"),
     "signal_yield": ("1", "fitted signal yield"),
     "signal_yield_error": ("1", "error of the fitted signal yield"),
     "p_local": ("1", "one-sided local p-value"),
@@ -66,13 +70,13 @@ VARIABLES: dict[str, tuple[str, str]] = {
 """Unit and long name of every variable; those of couplings come from their models."""
 
 LAST_DIMENSION = {"yield_limit_expected": "quantile", "background_coefficients": "coefficient"}
-LAST_DIMENSION |= {"peak_yield": "peak"}
+LAST_DIMENSION |= {"peak_yield": "peak", "resolution": "observable"}
 LAST_DIMENSION |= {
     "cross_section_limit_expected": "quantile",
     "branching_fraction_limit_expected": "quantile",
 }
 FLAGS = {
-    "status": STATUS_MEANINGS | {VETOED: "vetoed"},
+    "status": STATUS_MEANINGS | {VETOED: "vetoed"} | COUNTED_MEANINGS,
     "method": METHOD_MEANINGS,
     "fit_rung": RUNG_MEANINGS,
 }
@@ -83,7 +87,7 @@ MASKS = {"fit_attempts": ATTEMPT_MEANINGS, "outliers": OUTLIER_MEANINGS}
 
 def assemble(
     search: Search,
-    grids: Mapping[str, WindowGrid],
+    grids: Mapping[str, WindowGrid] | Mapping[str, CountingGrid],
     blocks: Mapping[tuple[int, int], Mapping[str, Sequence[Results]]],
     attributes: Mapping[str, Any],
 ) -> xr.Dataset:
@@ -102,11 +106,18 @@ def assemble(
     Returns
     -------
     xarray.Dataset
-        Dimensions: `configuration` where the search has several, outer axes and the mass axis under their
+        Dimensions: `configuration` where the search has several, outer axes and the mass axes under their
         names, `quantile` and `coefficient`.
     """
     axis = search.scan_axis.name
-    found = {place: _configuration(search, axis, grids, regions) for place, regions in sorted(blocks.items())}
+    fitted = {name: grid for name, grid in grids.items() if isinstance(grid, WindowGrid)}
+    counted = {name: grid for name, grid in grids.items() if isinstance(grid, CountingGrid)}
+    found = {
+        place: _counted(search, counted, regions)
+        if counted
+        else _configuration(search, axis, fitted, regions)
+        for place, regions in sorted(blocks.items())
+    }
     cubes = [
         _outer(search, [cube for (own, _), cube in found.items() if own == number])
         for number in range(len(search.configurations))
@@ -168,6 +179,39 @@ def _configuration(
     flags = [outliers(_columns(regions[name]), grid.mass, grid.resolution) for name, grid in grids.items()]
     variables["outliers"] = xr.Variable(axis, np.concatenate(flags), variable_attributes(search, "outliers"))
     return xr.Dataset(variables, coordinates)
+
+
+def _counted(
+    search: Search, grids: Mapping[str, CountingGrid], regions: Mapping[str, Sequence[Results]]
+) -> xr.Dataset:
+    """Put the counting windows of one configuration together: regions along the only axis, or a plane."""
+    axes = {name: np.concatenate([grid.axes[name] for grid in grids.values()]) for name in _first(grids).axes}
+    shape = tuple(len(values) for values in axes.values())
+    parts = [part for region in grids for part in regions[region]]
+    variables = {}
+    for name in parts[0]:
+        whole = np.concatenate([part[name] for part in parts])
+        last = (_last_dimension(name),) if whole.ndim == 2 else ()
+        values = whole.reshape(*shape, *whole.shape[1:])
+        variables[name] = xr.Variable((*axes, *last), values, variable_attributes(search, name))
+    variables["n_background"].attrs["long_name"] = "estimated background in the window"
+    coordinates = {
+        name: xr.Variable(name, values, {"units": search.scan[name].unit, "long_name": _title(search, name)})
+        for name, values in axes.items()
+    }
+    region = np.concatenate([np.full(len(grid), name) for name, grid in grids.items()])
+    coordinates["region"] = xr.Variable(tuple(axes), region.reshape(shape))
+    coordinates["quantile"] = xr.Variable("quantile", np.array(QUANTILES), {"units": "1"})
+    coordinates["observable"] = xr.Variable("observable", np.array(_first(grids).observables))
+    return xr.Dataset(variables, coordinates)
+
+
+def _first(grids: Mapping[str, CountingGrid]) -> CountingGrid:
+    return next(iter(grids.values()))
+
+
+def _title(search: Search, axis: str) -> str:
+    return search.scan[axis].title or "mass"
 
 
 def _columns(parts: Sequence[Results]) -> Results:

@@ -11,19 +11,24 @@ from scanner.definition import Search
 from scanner.errors import InputError
 from scanner.interpretation import bound_model, ordered, quantity
 from scanner.reading.channel import ChannelPlan, WindowTable
+from scanner.reading.histogram import MAX_EDGE
+from scanner.reading.plane import PlaneTable
 from scanner.reading.selection import Selection
 from scanner.reading.variables import constants, region_of, window_variables
 from scanner.schema.axes import Region
 from scanner.schema.densities import Background
 from scanner.schema.functions import Function
 from scanner.stats import METHODS
+from scanner.stats.counted import COUNTED_METHODS
 from scanner.stats.floating import FLOATING_METHODS
 from scanner.stats.unbinned import UNBINNED_METHODS
 from scanner.windows import grid as windows
 from scanner.windows.axes import outer_axes
 from scanner.windows.channels import views
+from scanner.windows.counting import beyond_counting, counts
 from scanner.windows.floating import floats
 from scanner.windows.grid import WindowGrid
+from scanner.windows.plane import CountingGrid, counting_grid
 from scanner.windows.templates import WindowModel, highest_terms, nonlinear_start, window_model
 from scanner.windows.vetoes import cuts, vetoed
 
@@ -52,10 +57,32 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 
+EVERYWHERE = np.array([-MAX_EDGE, MAX_EDGE])
+"""One bin, for channels whose windows are no runs of bins."""
+
 
 def grids(search: Search) -> dict[str, WindowGrid]:
-    """Lay out the windows of every region of a search."""
+    """Lay out the windows of every region of a search.
+
+    Raises
+    ------
+    InputError
+        If the search counts events in windows: `counting_grids` lays those out.
+    """
+    if counts(search):
+        raise InputError(f"search {search.name!r} counts events in windows: this is about fits of spectra")
     return {region.name: _grid(search, region) for region in search.regions}
+
+
+def counting_grids(search: Search) -> dict[str, CountingGrid]:
+    """Lay out the counting windows of every region of a search; none of one that fits spectra."""
+    return {region.name: counting_grid(search, region) for region in search.regions} if counts(search) else {}
+
+
+def lengths(search: Search) -> dict[str, int]:
+    """Return the number of windows of every region, points that are not scanned included."""
+    found = counting_grids(search) or grids(search)
+    return {name: len(grid) for name, grid in found.items()}
 
 
 def _grid(search: Search, region: Region) -> WindowGrid:
@@ -99,6 +126,9 @@ def _axis(search: Search, region: Region, values: Floats | None) -> WindowGrid:
 
 def selections(search: Search, stored: Sequence[str]) -> dict[str, Selection]:
     """Compile the pass of every region and channel of a search over the stored columns of an event store."""
+    if counts(search):
+        counted = counting_grids(search).items()
+        return {name: Selection(_counting_plan(search, grid, stored)) for name, grid in counted}
     found = {}
     for region, grid in grids(search).items():
         for channel, single in views(search).items():
@@ -118,18 +148,29 @@ def pass_names(search: Search, region: str) -> tuple[str, ...]:
 
 
 def _plan(search: Search, grid: WindowGrid, stored: Sequence[str]) -> ChannelPlan:
-    (channel,) = search.channels.values()
-    region = region_of(search, grid)
     table = WindowTable(
         {name: np.ascontiguousarray(values) for name, values in window_variables(search, grid.mass).items()},
         grid.first,
         grid.stride,
         grid.bins,
     )
+    return _channel_plan(search, region_of(search, grid).observable, grid.edges, table, stored)
+
+
+def _counting_plan(search: Search, grid: CountingGrid, stored: Sequence[str]) -> ChannelPlan:
+    points = {name: np.ascontiguousarray(values) for name, values in grid.points().items()}
+    table = grid.table({"m": next(iter(points.values())), **points})
+    return _channel_plan(search, grid.observables[0], EVERYWHERE, table, stored)
+
+
+def _channel_plan(
+    search: Search, observable: str, edges: Floats, table: WindowTable | PlaneTable, stored: Sequence[str]
+) -> ChannelPlan:
+    (channel,) = search.channels.values()
     return ChannelPlan(
         cuts=cuts(search, channel),
-        observable=region.observable,
-        edges=grid.edges,
+        observable=observable,
+        edges=edges,
         columns=tuple(stored),
         derived={
             name: c.expression for name, c in search.columns.items() if c.expression and name not in stored
@@ -185,8 +226,10 @@ def refuse_special(search: Search, what: str) -> None:
     Raises
     ------
     InputError
-        If the search has an unbinned likelihood or floating parameters.
+        If the search counts events in windows, or has an unbinned likelihood or floating parameters.
     """
+    if counts(search):
+        raise InputError(f"{what} of a search that counts events in windows is not possible")
     if unbinned(search):
         raise InputError(
             f"{what} of a search with an unbinned likelihood is not possible: take `likelihood: binned`"
@@ -197,6 +240,8 @@ def refuse_special(search: Search, what: str) -> None:
 
 def methods(search: Search) -> tuple[str, ...]:
     """Return the names of the methods that set limits for the likelihood of a search."""
+    if counts(search):
+        return tuple(COUNTED_METHODS)
     if unbinned(search):
         return UNBINNED_METHODS
     return FLOATING_METHODS if floats(search) else tuple(METHODS)
@@ -255,12 +300,26 @@ def check_runnable(search: Search) -> None:
         **_beyond_axes(search),
         **_beyond_models(search),
         "decays in flight": bool(search.decays),
-        f"windows of shape {search.window.shape}": search.window.shape != "interval",
         "explicit binning": bool(search.window.binning),
+        f"published counts instead of events ({search.inputs})": search.inputs != "events",
+        **(beyond_counting(search) if counts(search) else _beyond_fits(search)),
+    }
+    wanted = [text for text, found in beyond.items() if found]
+    if wanted:
+        raise InputError(
+            f"search {search.name!r} wants {', '.join(wanted)}: this version does not run that on events"
+        )
+
+
+def _beyond_fits(search: Search) -> dict[str, bool]:
+    """Return what a search that fits spectra says that is not possible, and whether it says so."""
+    beyond = {
+        f"windows of shape {search.window.shape} with a background of shape {search.background.shape!r}": (
+            search.window.shape != "interval"
+        ),
         **_beyond_unbinned(search),
         **_beyond_floating(search),
         f"limits by {search.method.limit}": search.method.limit not in METHODS,
-        f"published counts instead of events ({search.inputs})": search.inputs != "events",
         f"signal shape {search.signal.shape!r}": search.signal.shape not in shapes.SIGNALS,
     }
     for single in views(search).values():
@@ -268,11 +327,7 @@ def check_runnable(search: Search) -> None:
     for term in search.systematics.values():
         shaped = term.kind == "shape" and term.on not in ("resolution", "mass")
         beyond[f"a systematic of kind shape on {term.on} (possible: on resolution and mass)"] = shaped
-    wanted = [text for text, found in beyond.items() if found]
-    if wanted:
-        raise InputError(
-            f"search {search.name!r} wants {', '.join(wanted)}: this version scans one mass axis of events"
-        )
+    return beyond
 
 
 def _beyond_axes(search: Search) -> dict[str, bool]:
@@ -280,9 +335,9 @@ def _beyond_axes(search: Search) -> dict[str, bool]:
     outer = outer_axes(search)
     return {
         "an axis beside the mass without 'values'": any(axis.values is None for axis in outer),
-        "a condition 'where' on an axis of intervals": any(
-            axis.where is not None for axis in search.scan.values()
-        ),
+        "a condition 'where' on an axis of intervals": search.window.shape == "interval"
+        and any(axis.where is not None for axis in search.scan.values()),
+        "a condition 'where' on an axis beside the masses": any(axis.where is not None for axis in outer),
     }
 
 

@@ -1,7 +1,7 @@
 """The accessor `ds.limits`: questions that people ask of a limit cube."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +21,7 @@ SOUND = ("ok", "positivity_boundary", "second_opinion")
 
 @dataclass(frozen=True)
 class Excess:
-    """The window with the largest local significance."""
+    """The window with the largest local significance; in a plane, `axis` and `mass` are of the first axis."""
 
     axis: str
     mass: float
@@ -29,6 +29,8 @@ class Excess:
     z_local: float
     signal_yield: float
     signal_yield_error: float
+    place: dict[str, float] = field(default_factory=dict)
+    """Masses [GeV] by the name of their axis."""
 
 
 @xr.register_dataset_accessor("limits")
@@ -40,11 +42,23 @@ class Limits:
 
     @property
     def axis(self) -> str:
-        """Name of the mass axis."""
+        """Name of the mass axis.
+
+        Raises
+        ------
+        InputError
+            If the cube has two, or none.
+        """
+        if len(self.axes) != 1:
+            raise InputError(f"this cube is over {' and '.join(self.axes)}: this is about one mass axis")
+        return self.axes[0]
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Names of the mass axes: one, or the two of a plane."""
         if "region" not in self._cube.coords:
             raise InputError("this dataset is no limit cube: it has no mass axis with regions")
-        (name,) = self._cube["region"].dims
-        return str(name)
+        return tuple(map(str, self._cube["region"].dims))
 
     def at(self, **point: Any) -> xr.Dataset:
         """Select the window nearest to a point.
@@ -109,8 +123,10 @@ class Limits:
         if not bool(z.notnull().any()):
             raise InputError("no window of this cube has a significance: look at its status variable")
         best = self._cube.isel(z.argmax(...))
-        values = (float(best[name]) for name in ("p_local", "z_local", "signal_yield", "signal_yield_error"))
-        return Excess(self.axis, float(best[self.axis]), *values)
+        names = ("p_local", "z_local", "signal_yield", "signal_yield_error")
+        values = {name: float(best[name]) for name in names}
+        place = {name: float(best[name]) for name in self.axes}
+        return Excess(axis=self.axes[0], mass=place[self.axes[0]], place=place, **values)
 
     def plane_significance(self, toys: xr.Dataset) -> "PlaneSignificance":
         """Return the global significance of the largest excess over two mass axes.

@@ -40,8 +40,8 @@ def query(
 
     found = open_cube(cube)
     place = place_of(found, at)
-    if found.limits.axis not in place:
-        place[found.limits.axis] = interesting(found)
+    if not set(found.limits.axes) & set(place):
+        place |= interesting(found)
     if configuration:
         place["configuration"] = configuration
     selected = found.limits.at(**place)
@@ -68,11 +68,11 @@ ASIDE |= {"fit_attempts", "fit_rung", "fit_quality_toys", "outliers"}
 """Variables that are printed only when they are asked for."""
 
 
-def interesting(cube: Any) -> float:
-    """Return the mass [GeV] of the largest excess, or the middle of the axis where there is none."""
+def interesting(cube: Any) -> dict[str, float]:
+    """Return the masses [GeV] of the largest excess, or the middle of each axis where there is none."""
     if "z_local" in cube and bool(cube["z_local"].notnull().any()):
-        return float(cube.limits.largest_excess().mass)
-    return float(cube[cube.limits.axis].median())
+        return dict(cube.limits.largest_excess().place)
+    return {name: float(cube[name].median()) for name in cube.limits.axes}
 
 
 def answer(selected: Any, names: list[str], meanings: dict[str, dict[int, str]]) -> dict[str, Any]:
@@ -153,7 +153,7 @@ def project(
 
     found = open_cube(cube)
     check_cube(found)
-    place = place_of(found, at) or {found.limits.axis: interesting(found)}
+    place = place_of(found, at) or interesting(found)
     found.limits.at(**place)  # a point outside is better found before the work
     projection = found.limits.project(luminosities(luminosity), scenario)
     if output:

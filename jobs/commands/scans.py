@@ -123,7 +123,7 @@ def describe(cube: Any) -> dict[str, Any]:
     """Summarise a cube: windows, statuses, methods, the largest excess and its global significance."""
     import scanner.query  # noqa: F401 - registers the accessor
 
-    report: dict[str, Any] = {"windows": cube.sizes[cube.limits.axis]}
+    report: dict[str, Any] = {"windows": cube["region"].size}
     for name in ("status", "method"):
         values = cube[name].to_numpy()
         found = {word: int((values == code).sum()) for code, word in cube.limits.flags(name).items()}

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scanner.reading.plane import PlaneTable
+
 Function = Callable[..., Any]
 
 
@@ -30,6 +32,11 @@ class WindowTable:
     first: NDArray[np.int64]
     stride: NDArray[np.int64]
     bins: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Windows, and bins of each."""
+        return self.first.size, self.bins
 
     @property
     def last(self) -> NDArray[np.int64]:
@@ -58,7 +65,8 @@ class ChannelPlan:
     configurations
         Parameters of each configuration; all have the same names.
     windows
-        The windows, for cuts that depend on them.
+        The windows: runs of fine bins, for cuts that depend on them, or counting windows. Of the latter
+        the observables are their own, and the fine bins have no use.
     functions
         Functions that expressions may call, with float64 arrays in their order of arguments.
     arity
@@ -72,6 +80,6 @@ class ChannelPlan:
     derived: Mapping[str, str] = field(default_factory=dict)
     constants: Mapping[str, float] = field(default_factory=dict)
     configurations: tuple[Mapping[str, float], ...] = ({},)
-    windows: WindowTable | None = None
+    windows: WindowTable | PlaneTable | None = None
     functions: Mapping[str, Function] = field(default_factory=dict)
     arity: Mapping[str, int] = field(default_factory=dict)

@@ -24,6 +24,7 @@ from scanner.expressions.nodes import Node, names_in
 from scanner.expressions.text import spell
 from scanner.reading.channel import ChannelPlan, WindowTable
 from scanner.reading.histogram import Histogram, check_edges
+from scanner.reading.plane import PlaneTable, observables_of
 
 Function = Callable[..., Any]
 MAX_CUTS = 200
@@ -37,6 +38,8 @@ class Recipe:
     ----------
     cuts
         The conditions of each cut, parts joined by ``and`` apart.
+    further
+        Observables after the first, of counting windows in two.
     """
 
     cuts: tuple[tuple[Node, ...], ...]
@@ -45,13 +48,15 @@ class Recipe:
     scope: Scope
     constants: Mapping[str, float]
     configurations: tuple[Mapping[str, float], ...]
-    windows: "WindowTable | None"
+    windows: WindowTable | PlaneTable | None
     functions: Mapping[str, Function]
+    further: tuple[Node, ...] = ()
 
     @cached_property
     def needed(self) -> tuple[str, ...]:
         """The stored columns in use."""
-        names = names_in(self.observable).union(*(names_in(node) for cut in self.cuts for node in cut))
+        nodes = [self.observable, *self.further, *(node for cut in self.cuts for node in cut)]
+        names = frozenset[str]().union(*map(names_in, nodes))
         return tuple(sorted(names & self.scope.columns))
 
     @cached_property
@@ -67,6 +72,11 @@ class Recipe:
         """Fine bins of the axis."""
         return self.edges.size - 1
 
+    @property
+    def by_window(self) -> bool:
+        """Whether counts are by window rather than by fine bin."""
+        return isinstance(self.windows, PlaneTable) or "window" in self.depends
+
     def conditions(self, *levels: Dependence) -> tuple[tuple[Node, ...], ...]:
         """Return the conditions of each cut that have one of the dependences."""
         return tuple(tuple(node for node in cut if self.scope.of(node) in levels) for cut in self.cuts)
@@ -81,8 +91,8 @@ class Recipe:
         """Return the histogram of no rows."""
         configurations = len(self.configurations)
         shape: tuple[int, ...] = (configurations, self.bins)
-        if self.windows is not None and "window" in self.depends:
-            shape = (configurations, self.windows.first.size, self.windows.bins)
+        if self.windows is not None and self.by_window:
+            shape = (configurations, *self.windows.shape)
         return Histogram(
             counts=np.zeros(shape, np.int64),
             cutflow=np.zeros((configurations, len(self.cuts) + 1), np.int64),
@@ -110,10 +120,24 @@ def recipe(plan: ChannelPlan) -> Recipe:
         tuple(conjuncts(_condition(bounded(where, substitute(read(text, where), derived)), where)))
         for text, where in zip(plan.cuts, (f"cut {n + 1}" for n in range(len(plan.cuts))), strict=True)
     )
-    observable = bounded("the observable", substitute(read(plan.observable, "observable"), derived))
-    _check_observable(observable, scope)
+    observable, *further = (
+        bounded("the observable", substitute(read(text, "observable"), derived))
+        for text in (plan.observable, *observables_of(plan.windows))
+    )
+    for node in (observable, *further):
+        _check_observable(node, scope)
     edges, constants, functions = check_edges(plan.edges), dict(plan.constants), dict(plan.functions)
-    made = Recipe(cuts, observable, edges, scope, constants, plan.configurations, plan.windows, functions)
+    made = Recipe(
+        cuts,
+        observable,
+        edges,
+        scope,
+        constants,
+        plan.configurations,
+        plan.windows,
+        functions,
+        tuple(further),
+    )
     _check_window_parts(made)
     return made
 

@@ -1,4 +1,4 @@
-"""The three ways through the rows: one configuration, many at once, or window by window."""
+"""The ways through the rows: one configuration, many at once, window by window, or by counting windows."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,14 +10,16 @@ from numpy.typing import NDArray
 from scanner.expressions.dependence import Dependence, maximal
 from scanner.expressions.evaluate import evaluate
 from scanner.expressions.nodes import Binary, Conditional, Node, Power, is_exact
-from scanner.kernels.selection import programs
+from scanner.kernels.selection import plane, programs
 from scanner.kernels.selection.codegen import Scalars
 from scanner.kernels.selection.fill import LANES, SPREAD, empty_all
 from scanner.kernels.selection.generated import entry
 from scanner.kernels.selection.layout import Layout
 from scanner.kernels.selection.programs import Program
+from scanner.reading.channel import WindowTable
 from scanner.reading.dependence import Recipe
 from scanner.reading.histogram import REJECTED_LANES, BinTable, Histogram, bin_table, round_down, round_up
+from scanner.reading.plane import PlaneTable, buckets
 
 Columns = Mapping[str, NDArray[Any]]
 
@@ -36,6 +38,8 @@ class Pass(Protocol):
 
 def choose_pass(recipe: Recipe) -> Pass:
     """Return the fastest way that gives what the recipe asks for."""
+    if isinstance(recipe.windows, PlaneTable):
+        return PlanePass(recipe, recipe.windows)
     if "window" in recipe.depends:
         return WindowPass(recipe)
     observable_varies = recipe.scope.of(recipe.observable) is Dependence.CONFIGURATION
@@ -54,7 +58,7 @@ def prepared(recipe: Recipe, cuts: Sequence[Sequence[Node]]) -> tuple[Node, ...]
         by_window = recipe.scope.of(node) is Dependence.WINDOW
         return not is_exact(node) and recipe.scope.has_columns(node) and not by_window
 
-    nodes = [recipe.observable, *(node for cut in cuts for node in cut)]
+    nodes = [recipe.observable, *recipe.further, *(node for cut in cuts for node in cut)]
     return tuple(dict.fromkeys(part for node in nodes for part in maximal(node, wanted)))
 
 
@@ -79,7 +83,7 @@ class _Compiled:
 
 
 class _Base:
-    """What the three ways share: parts computed beforehand, scalars, and a program by column types."""
+    """What all ways share: parts computed beforehand, scalars, and a program by column types."""
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
@@ -122,6 +126,11 @@ class _Base:
             for node, up in scalars.narrow
         ]
         return np.array(wide or [0.0]), np.array(narrow or [0.0], dtype=np.float32)
+
+    def by_window(self, nodes: Sequence[Node], configuration: int, windows: int) -> NDArray[np.float64]:
+        """Return the values of parts that vary by window, (windows, parts), at least one."""
+        values = [np.broadcast_to(self.recipe.value(node, configuration), windows) for node in nodes]
+        return np.ascontiguousarray(np.stack(values, axis=1)) if values else np.zeros((windows, 1))
 
 
 class PlainPass(_Base):
@@ -201,7 +210,7 @@ class WindowPass(_Base):
         super().__init__(recipe)
         self.outer = recipe.conditions(*_OUTER, Dependence.CONFIGURATION)
         self.inner = recipe.conditions(Dependence.WINDOW)
-        assert recipe.windows is not None
+        assert isinstance(recipe.windows, WindowTable)
         self.windows = recipe.windows
         self.ranges = self._ranges()
 
@@ -224,9 +233,7 @@ class WindowPass(_Base):
     def _arguments(self, compiled: _Compiled, configuration: int) -> tuple[Any, ...]:
         inner, table, windows = compiled.program.inner, compiled.table, self.windows
         assert inner is not None
-        count = windows.first.size
-        values = [np.broadcast_to(self.recipe.value(node, configuration), count) for node in inner.window]
-        by_window = np.ascontiguousarray(np.stack(values, axis=1)) if values else np.zeros((count, 1))
+        by_window = self.by_window(inner.window, configuration, windows.first.size)
         outer_scalars = self.scalars(compiled.program.scalars, configuration)
         inner_scalars = self.scalars(inner, configuration)
         extents = [np.ascontiguousarray(a, np.int64) for a in (windows.first, windows.last, windows.stride)]
@@ -247,3 +254,41 @@ class WindowPass(_Base):
         begin = np.searchsorted(highest, bins, side="right")
         end = np.searchsorted(self.windows.first, bins, side="right")
         return np.ascontiguousarray(np.stack([begin, np.maximum(begin, end)], axis=1), dtype=np.int64)
+
+
+class PlanePass(_Base):
+    """Counting windows: each row is tested in every window whose cell of a look-up grid it is in."""
+
+    def __init__(self, recipe: Recipe, windows: PlaneTable) -> None:
+        super().__init__(recipe)
+        self.outer = recipe.conditions(*_OUTER, Dependence.CONFIGURATION)
+        self.inner = recipe.conditions(Dependence.WINDOW)
+        self.windows = windows
+        found = buckets(windows)
+        self.tables = (found.grid, found.starts, found.members, windows.geometry)
+
+    def program(self, narrow: Mapping[str, bool]) -> Program:
+        """Write the program: conditions without windows first, then the others for each pair."""
+        return plane.counting(
+            self.layout(narrow),
+            self.recipe.further,
+            self.outer,
+            self.inner,
+            self.recipe.scope.window,
+            elliptic=self.windows.elliptic,
+            framed=self.windows.framed,
+        )
+
+    def fill(self, columns: Columns, rows: int) -> Histogram:
+        """Select and count rows."""
+        compiled, result = self.compiled(columns), self.recipe.empty()
+        program, inner = compiled.program, compiled.program.inner
+        for c in range(len(self.recipe.configurations)):
+            flow, missed = np.zeros(len(self.recipe.cuts) + 1, np.int64), np.zeros(2, np.int64)
+            scalars = (*self.scalars(program.scalars, c), *self.scalars(inner, c))
+            by_window = self.by_window(inner.window, c, self.windows.shape[0])
+            for arrays in self.batches(columns, rows, c):
+                compiled.scan(arrays, *scalars, by_window, *self.tables, result.counts[c], flow, missed)
+            result.cutflow[c] = np.cumsum(flow[::-1])[::-1]
+            result.outside[c], result.not_finite[c] = missed
+        return result

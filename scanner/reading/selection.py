@@ -16,10 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 from scanner.errors import InputError
 from scanner.expressions.messages import nearest
 from scanner.reading.candidates import Candidates, candidates_of
-from scanner.reading.channel import ChannelPlan
+from scanner.reading.channel import ChannelPlan, WindowTable
 from scanner.reading.dependence import Recipe, recipe
 from scanner.reading.histogram import Histogram, check_edges
 from scanner.reading.passes import Pass, choose_pass
+from scanner.reading.plane import PlaneTable, check_plane
 from scanner.reading.skipping import Interval, bounds, contribution
 
 Function = Callable[..., Any]
@@ -55,7 +56,7 @@ class Selection:
     @property
     def by_window(self) -> bool:
         """Whether counts are by window rather than by fine bin."""
-        return "window" in self.depends
+        return self._recipe.by_window
 
     @property
     def bounds(self) -> dict[str, Interval]:
@@ -132,7 +133,9 @@ def _check_configurations(plan: ChannelPlan) -> None:
 
 def _check_windows(plan: ChannelPlan) -> None:
     table, bins = plan.windows, np.size(plan.edges) - 1
-    if table is None:
+    if isinstance(table, PlaneTable):
+        check_plane(table)
+    if not isinstance(table, WindowTable):
         return
     shapes = {np.shape(array) for array in (table.first, table.stride, *table.variables.values())}
     if len(shapes) != 1 or np.ndim(table.first) != 1:

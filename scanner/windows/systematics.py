@@ -56,6 +56,8 @@ def in_limits(search: Search) -> tuple[Systematic, ...]:
 
 def included(search: Search, method: str) -> str:
     """Return which systematics enter limits by a method, a key of `INCLUDED`: all, or none that it knows."""
+    if search.background.shape == "counting":
+        return "everything"
     binned = search.method.likelihood == "binned" and search.background.choose != "discrete_profile"
     return "everything" if binned and not floats(search) and method in WITH_NUISANCES else "nothing"
 

@@ -8,6 +8,7 @@ from scanner.plots.files import save
 from scanner.plots.limits import draw, limit_plot, overview_plot
 from scanner.plots.maxima import toy_maxima_plot
 from scanner.plots.overlays import Overlay
+from scanner.plots.planes import plane_plot
 from scanner.plots.projections import projection_plot
 from scanner.plots.spectra import Marker, spectrum_plot, window_plot
 from scanner.plots.studies import study_plot
@@ -18,6 +19,7 @@ __all__ = [
     "draw",
     "limit_plot",
     "overview_plot",
+    "plane_plot",
     "projection_plot",
     "save",
     "spectrum_plot",

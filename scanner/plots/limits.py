@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from scanner.plots import curves, frame, labels, overlays, pieces, style
+from scanner.plots import curves, frame, labels, overlays, pieces, planes, style
 from scanner.plots.overlays import Overlay
 
 FIRST = (pieces.OBSERVED, pieces.MEDIAN, pieces.BAND_68, pieces.BAND_95)
@@ -40,13 +40,16 @@ def limit_plot(
     Returns
     -------
     Figure
-        Masses without a limit (vetoes, failed fits) are gaps in every line, on grey.
+        Masses without a limit (vetoes, failed fits) are gaps in every line, on grey. Limits over two mass
+        axes are a map, see `scanner.plots.planes`.
 
     Raises
     ------
     InputError
         If the cube has no such limit, no windows, or more than one scan axis.
     """
+    if planes.is_plane(cube):
+        return planes.plane_plot(cube, variable)
     return _stack(cube, (curves.choose(cube, variable),), overlay)
 
 
@@ -64,6 +67,8 @@ def overview_plot(cube: xr.Dataset) -> Figure:
     InputError
         As `limit_plot`.
     """
+    if planes.is_plane(cube):
+        return planes.plane_plot(cube)
     physical = tuple(q for q in reversed(curves.available(cube)) if q != "yield")
     return _stack(cube, physical or (curves.choose(cube, None),), None)
 

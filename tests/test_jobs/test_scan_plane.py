@@ -5,7 +5,7 @@ import pytest
 
 from jobs.executors import SerialExecutor
 from jobs.scan import Options, scan
-from scanner import definition
+from scanner import definition, plots
 from scanner.models import get
 from scanner.stats import calculate
 from storage import cubes
@@ -161,6 +161,24 @@ def test_the_command_line_scans_a_plane_and_answers(darkscan, plane_file, store,
     assert at["meanings"]["status"] == "ok"
     excess = darkscan("query", out, "--json").json["at"]
     assert excess["m_hprime"] == pytest.approx(SIGNAL[1], abs=0.36)
+
+
+def test_the_plane_is_drawn_as_a_map(cube, darkscan, tmp_path):
+    figure = plots.limit_plot(cube, "cross_section")
+    drawn = [panel.collections[0] for panel in figure.axes[:2]]
+    for mesh, name in zip(drawn, ("cross_section_limit", "z_local"), strict=True):
+        values = cube[name].transpose("m_hprime", "m_aprime").to_numpy()
+        assert np.array_equal(
+            np.ma.filled(mesh.get_array().astype(float), np.nan).reshape(values.shape), values, equal_nan=True
+        )
+    edges = drawn[0].get_coordinates()[0, :, 0]
+    masses = cube["m_aprime"].to_numpy()
+    assert (edges[:-1] < masses).all()
+    assert (masses < edges[1:]).all()
+    path = tmp_path / "cube.zarr"
+    cubes.write(cube, str(path), overwrite=False)
+    assert darkscan("plot", path, "-o", tmp_path / "plane.png").code == 0
+    assert (tmp_path / "plane.png").stat().st_size > 10_000
 
 
 def test_a_store_without_simulation_says_what_to_do(darkscan, plane_file, store, tmp_path):

@@ -14,6 +14,7 @@ from scanner.stats import calculate
 from scanner.stats.counted import COUNTED_METHODS, Counted, counted_limits
 from scanner.stats.settings import Settings
 from scanner.windows.backgrounds import Simulated, from_sideband, from_simulation
+from scanner.windows.counted import containment
 
 ROWS = 4000
 RNG = np.random.default_rng(11)
@@ -262,3 +263,31 @@ def test_the_plane_of_a_definition_runs():
     engine.check_runnable(definition.parse(PLANE))
     with pytest.raises(InputError, match="counts events in windows"):
         engine.grids(definition.parse(PLANE))
+
+
+@pytest.mark.parametrize(
+    ("window", "axes"),
+    [("{shape: ellipse, axes: [x, y], half_width: 2 resolution}", 2),
+     ("{shape: box, axes: [x, y], half_width: 1.5 resolution}", 2),
+     ("{half_width: 2 resolution}", 1)],
+)  # fmt: skip
+def test_a_window_contains_its_part_of_a_gaussian(window, axes):
+    second = "\n  m_b: {range: [1 GeV, 3 GeV], step: 9 resolution(y)}" if axes == 2 else ""
+    background = (
+        "background: {shape: counting, estimate: sideband, sideband: {observable: x, exclude: 4 resolution}}"
+    )
+    search = definition.parse(
+        "name: one\nbeam: {sqrt_s: 10.58 GeV}\ncolumns: {x: GeV, y: GeV}\n"
+        f"scan:\n  m_a: {{range: [1 GeV, 3 GeV], step: 9 resolution(x)}}{second}\n"
+        f"window: {window}\nchannels: {{a: {{observable: x}}}}\nbackground: {{shape: counting, {sideband}}}\n"
+        "signal: {shape: gaussian, resolution: 50 MeV, resolutions: {x: 50 MeV, y: 80 MeV}, source: default}\n"
+    )
+    engine.check_runnable(search)
+    ((name, grid),) = engine.counting_grids(search).items()
+    rng = np.random.default_rng(6)
+    middle = len(grid) // 2
+    mass = [values[middle] for values in grid.points().values()]
+    columns = {"x": rng.normal(mass[0], 0.05, 200_000), "y": rng.normal(mass[-1], 0.08, 200_000)}
+    counts = engine.selections(search, ("x", "y"))[name].fill(columns).counts[0]
+    part = containment(search, grid, slice(0, len(grid)), {})
+    assert counts[middle, 0] / 200_000 == pytest.approx(part[middle], abs=4 * np.sqrt(0.25 / 200_000))

@@ -273,14 +273,13 @@ def test_the_plane_of_a_definition_runs():
 )  # fmt: skip
 def test_a_window_contains_its_part_of_a_gaussian(window, axes):
     second = "\n  m_b: {range: [1 GeV, 3 GeV], step: 9 resolution(y)}" if axes == 2 else ""
-    background = (
-        "background: {shape: counting, estimate: sideband, sideband: {observable: x, exclude: 4 resolution}}"
-    )
+    sideband = "estimate: sideband, sideband: {observable: x, exclude: 4 resolution}"
     search = definition.parse(
         "name: one\nbeam: {sqrt_s: 10.58 GeV}\ncolumns: {x: GeV, y: GeV}\n"
         f"scan:\n  m_a: {{range: [1 GeV, 3 GeV], step: 9 resolution(x)}}{second}\n"
         f"window: {window}\nchannels: {{a: {{observable: x}}}}\nbackground: {{shape: counting, {sideband}}}\n"
-        "signal: {shape: gaussian, resolution: 50 MeV, resolutions: {x: 50 MeV, y: 80 MeV}, source: default}\n"
+        "signal: {shape: gaussian, source: default, resolution: 50 MeV,\n"
+        "  resolutions: {x: 50 MeV, y: 80 MeV}}\n"
     )
     engine.check_runnable(search)
     ((name, grid),) = engine.counting_grids(search).items()

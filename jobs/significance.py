@@ -23,6 +23,7 @@ from scanner.significance import excess, spectrum
 from scanner.significance.spectrum import Line
 from scanner.stats import look_elsewhere
 from scanner.stats.look_elsewhere import GlobalSignificance, ToyScans
+from scanner.windows import systematics
 from storage import cubes as cube_store
 from storage.locations import Location
 from storage.parts import PartStore
@@ -78,7 +79,8 @@ class Look:
         run = self.run
         counts = {region: np.asarray(h.counts) for region, h in run.histograms.items()}
         found = spectrum.spectra(run.search, run.grids, counts, run.plan.scan_identity)
-        return spectrum.lines(run.search, found)
+        entering = systematics.included(run.search, run.plan.method) != "nothing"
+        return spectrum.lines(run.search, found, "significance" if entering else "nothing")
 
     @cached_property
     def parts(self) -> PartStore:

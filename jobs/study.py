@@ -16,6 +16,7 @@ from scanner import engine, simulation
 from scanner.definition import Search
 from scanner.errors import InputError
 from scanner.studies import GROUP, STUDIES, TRUTHS
+from scanner.windows import systematics
 from storage import cubes as cube_store
 from storage.events import EventStore
 from storage.locations import Location
@@ -134,7 +135,6 @@ def make_job(kind: str, search: Search, store: str, options: Options) -> Job:
         raise InputError(f"unknown study {kind!r}: take one of {', '.join(STUDIES)}")
     engine.check_runnable(search)
     engine.refuse_special(search, "a study")
-    engine.check_single(search, "a study")
     engine.refuse_known_yields(search, "a study")
     scan.check_method(options.method, search)
     _check_numbers(options)
@@ -153,9 +153,28 @@ def make_job(kind: str, search: Search, store: str, options: Options) -> Job:
         "method": options.method,
         "seed": options.seed,
         "truths": list(TRUTHS) if kind == "bias" else list(TRUTHS)[:1],
+        **_systematics(kind, search, options.method),
     }
     regions = list(engine.grids(search))
     return Job.of(kind, facts, tuple(_keys(regions, toys, options.toys_a_block)))
+
+
+def _systematics(kind: str, search: Search, method: str) -> dict[str, str]:
+    """Say which systematics enter a study: those of asymptotic limits in its fits, in those of a bias none.
+
+    Raises
+    ------
+    InputError
+        If one of them has no size yet.
+    """
+    if kind == "bias":
+        return {"include": "nothing", "systematics": "none: a bias is that of the background's shape alone"}
+    like = method if kind == "coverage" else "asymptotic"
+    scan.check_sizes(search, like)
+    return {
+        "include": systematics.included(search, like),
+        "systematics": systematics.describe(search, like),
+    }
 
 
 def _check_numbers(options: Options) -> None:

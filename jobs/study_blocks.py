@@ -58,7 +58,13 @@ class Study:
             for number in range(len(self.search.configurations)):
                 truths = {name: arrays[f"{number}.{region}.{name}"] for name in self.facts["truths"]}
                 found[number, region] = Bench(
-                    self.search, part, numbers, number, truths, self.opened.job.identity
+                    self.search,
+                    part,
+                    numbers,
+                    number,
+                    truths,
+                    self.opened.job.identity,
+                    self.facts["include"],
                 )
         return found
 
@@ -166,6 +172,7 @@ def _attributes(found: Study) -> dict[str, Any]:
         "scan_identity": job.identity,
         "source": facts["source"],
         "scale": facts["scale"],
+        "systematics": facts["systematics"],
         "code_digest": job.code,
         "instruction_set": job.cpu,
         **{f"version_{name}": version for name, version in versions().items()},

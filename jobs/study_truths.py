@@ -9,9 +9,10 @@ from jobs.blocks import OpenJob
 from jobs.executors import Executor
 from jobs.generate import PLAN, generate
 from jobs.study_blocks import TRUTH
-from scanner import definition
+from jobs.work import Run
+from scanner import definition, engine
 from scanner.definition import Search
-from scanner.studies.bench import Source, fit_truths
+from scanner.studies.bench import Source, Truths, fit_truths, join_truths
 from storage.events import MANIFEST, EventStore
 from storage.locations import Location
 
@@ -27,14 +28,23 @@ def commit_truths(opened: OpenJob, store: str, executor: Executor) -> None:
     run = scan.start(plan, f"{opened.place}/spectrum", resume=True, overwrite=False)
     scan.run_passes(run, executor)
     arrays = {}
-    for region, histogram in run.histograms.items():
+    for region in run.grids:
         for number in range(len(search.configurations)):
-            source = Source(run.grids[region], histogram.counts[number], facts["scale"])
-            found = fit_truths(source, facts["truths"], facts["every"])
+            found = region_truths(run, region, number, facts)
             for name, expectation in found.expectations.items():
                 arrays[f"{number}.{region}.{name}"] = expectation
                 arrays[f"{number}.{region}.{name}.quality"] = np.array([found.quality[name]])
     opened.parts.commit(TRUTH, arrays)
+
+
+def region_truths(run: Run, region: str, number: int, facts: dict[str, Any]) -> Truths:
+    """Fit the truths of a region in a configuration, channel by channel."""
+    grid, found = run.grids[region], []
+    for channel in run.search.channels:
+        counts = run.histograms[engine.pass_name(run.search, region, channel)].counts[number]
+        source = Source(grid.channels.get(channel, grid), counts, facts["scale"])
+        found.append(fit_truths(source, facts["truths"], facts["every"]))
+    return join_truths(found, grid, facts["every"])
 
 
 def produce(search: Search, store: str, facts: dict[str, Any], executor: Executor) -> None:

@@ -1,12 +1,15 @@
 """`darkscan study`: linearity, coverage and bias of a search."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from jobs.commands.output import Json, print_json, print_table
 from jobs.commands.scans import Search, Seed, Workers, executor, show
+
+if TYPE_CHECKING:
+    from scanner.definition import Search as Definition
 
 
 def register(app: typer.Typer) -> None:
@@ -42,6 +45,9 @@ def study(
     plot: Annotated[
         Path | None, typer.Option(help="Draw the study as well, to a .png, .pdf or .svg file.")
     ] = None,
+    spurious_signal: Annotated[
+        str, typer.Option("--spurious-signal", help="Bias study that sizes systematics of that name.")
+    ] = "",
     systematic: Annotated[
         Path | None, typer.Option(help="Write the spurious signal of a bias as a systematic, in YAML.")
     ] = None,
@@ -49,42 +55,63 @@ def study(
 ) -> None:
     """Study a search with pseudo-experiments: linearity, coverage or bias."""
     from jobs import study as jobs_study
-    from scanner import definition, units
     from storage import cubes
 
-    found = definition.load(search)
+    asked = luminosity_of(luminosity)
+    found = load(search, spurious_signal, store, asked)
     options = jobs_study.Options(
         toys=toys,
         injected=numbers(injected_events or injected),
         in_events=bool(injected_events),
         every=every,
         method=method or found.method.limit,
-        luminosity=units.parse(luminosity, "luminosity") if luminosity else None,
+        luminosity=asked,
         seed=seed,
         toys_a_block=toys_a_block,
     )
+    how: dict[str, Any] = {"store": store, "options": options, "resume": resume, "overwrite": overwrite}
     with executor(workers) as chosen:
-        cube = jobs_study.study(
-            kind,
-            found,
-            output,
-            executor=chosen,
-            store=store,
-            options=options,
-            resume=resume,
-            overwrite=overwrite,
-        )
+        cube = jobs_study.study(kind, found, output, executor=chosen, **how)
     report = summary(cube) | {"cube": output, "digest": cubes.digest(cube)}
+    show_report(f"{kind} of {found.name} → {output}", report | files(cube, systematic, plot), json=json)
+
+
+def load(search: str, spurious_signal: str, store: str, luminosity: float | None) -> "Definition":
+    """Read the definition, with the size that an earlier study of the bias found."""
+    from jobs import spurious
+    from scanner import definition
+    from storage.events import EventStore
+
+    found = definition.load(search)
+    if not spurious_signal:
+        return found
+    known = EventStore.open(store).luminosity if store else None
+    return spurious.with_spurious_signal(found, spurious_signal, luminosity or known or found.luminosity)
+
+
+def luminosity_of(text: str) -> float | None:
+    """Read a luminosity [fb⁻¹], or none."""
+    from scanner import units
+
+    return units.parse(text, "luminosity") if text else None
+
+
+def files(cube: Any, systematic: Path | None, plot: Path | None) -> dict[str, str]:
+    """Write what is asked for beside the cube; return the places."""
+    found = {}
     if systematic is not None:
-        report["systematic"] = str(write_systematic(cube, systematic))
+        found["systematic"] = str(write_systematic(cube, systematic))
     if plot is not None:
-        report["plot"] = str(draw(cube, plot))
+        found["plot"] = str(draw(cube, plot))
+    return found
+
+
+def show_report(title: str, report: dict[str, Any], *, json: bool) -> None:
+    """Print what a study found, for people or as JSON."""
     if json:
         print_json(report)
         return
-    print_table(
-        f"{kind} of {found.name} → {output}", ["", ""], [[key, line(value)] for key, value in report.items()]
-    )
+    print_table(title, ["", ""], [[key, line(value)] for key, value in report.items()])
 
 
 def draw(cube: Any, path: Path) -> Path:
@@ -132,6 +159,7 @@ def summary(cube: Any) -> dict[str, Any]:
     """Summarise the cube of a study by medians over masses, and the largest bias."""
     kind = cube.attrs["study"]
     report: dict[str, Any] = {"study": kind, "windows": cube.sizes[cube.limits.axis]}
+    report["systematics"] = cube.attrs.get("systematics", "")
     if "toys_failed" in cube:
         report |= {"toys": cube.attrs["toys"], "toys_failed": float(cube["toys_failed"].sum())}
     for name in MEDIANS[kind]:

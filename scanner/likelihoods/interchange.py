@@ -6,7 +6,7 @@ yield in events, and every parameter may be negative as far as its range goes: t
 the fit, ten standard deviations wide at least.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -83,25 +83,57 @@ def window(problem: BinnedProblem, number: int) -> Window:
         If the template statistics refer to samples whose sum is not positive in some bin.
     """
     one = problem.select(np.array([number]))
-    terms = int(one.terms[0])
-    nuisances = one.nuisances
-    fixed = np.empty((0, one.counts.shape[1])) if nuisances is None else nuisances.fixed[0]
-    templates = np.vstack([one.signal, one.background[0, :terms], fixed])
-    names = ["signal", *(f"background_{k}" for k in range(terms)), *(f"fixed_{f}" for f in range(len(fixed)))]
-    numbers = [*range(1 + terms), *(1 + one.background.shape[1] + f for f in range(len(fixed)))]
+    terms, nuisances = int(one.terms[0]), one.nuisances
+    pieces = _pieces(one, terms)
+    templates = np.array([piece.template for piece in pieces])
     live = _live_bins(templates, nuisances)
-    errors = _errors(templates, numbers, nuisances, live)
+    errors = _errors(templates, [piece.number for piece in pieces], nuisances, live)
     samples = tuple(
         Sample(
-            name,
-            template[live],
-            None if name.startswith("fixed") else (STRENGTH if name == "signal" else name),
-            _effects(nuisances, sample, template, live),
+            piece.name,
+            piece.template[live],
+            piece.factor,
+            _effects(nuisances, piece.number, piece.template, live),
             error,
         )
-        for name, sample, template, error in zip(names, numbers, templates, errors, strict=True)
+        for piece, error in zip(pieces, errors, strict=True)
     )
-    return Window(samples, one.counts[0, live], *_parameters(one, terms))
+    acting = {effect.nuisance for sample in samples for effect in sample.effects}
+    return Window(samples, one.counts[0, live], *_parameters(one, terms, acting))
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A sample by its number among those of `Nuisances`, on all bins."""
+
+    number: int
+    name: str
+    factor: str | None
+    template: Floats
+
+
+def _pieces(one: BinnedProblem, terms: int) -> list[_Piece]:
+    """List the samples of a window; parts are taken out of the whole, whose factor they share."""
+    most, nuisances = one.background.shape[1], one.nuisances
+    found = {0: _Piece(0, "signal", STRENGTH, one.signal[0])}
+    for k in range(terms):
+        found[1 + k] = _Piece(1 + k, f"background_{k}", f"background_{k}", one.background[0, k])
+    if nuisances is None:
+        return list(found.values())
+    for f, fixed in enumerate(nuisances.fixed[0]):
+        found[1 + most + f] = _Piece(1 + most + f, f"fixed_{f}", None, fixed)
+    first = 1 + most + nuisances.fixed.shape[1]
+    for d, (part, owner) in enumerate(zip(nuisances.parts[0], nuisances.part_of, strict=True)):
+        if (whole := found.get(int(owner))) is not None:  # a term that this window does not use has none
+            found[int(owner)] = replace(whole, template=whole.template - part)
+            found[first + d] = _Piece(first + d, f"{whole.name}_part_{d}", whole.factor, part)
+    return [piece for piece in found.values() if _is_something(piece, nuisances)]
+
+
+def _is_something(piece: _Piece, nuisances: Nuisances) -> bool:
+    """Whether a sample has events, or nuisances that give it some."""
+    changes = nuisances.shape[0, nuisances.shape_sample == piece.number]
+    return bool(np.any(piece.template != 0.0) or np.any(changes != 0.0))
 
 
 def _live_bins(templates: Floats, nuisances: Nuisances | None) -> NDArray[np.bool_]:
@@ -154,17 +186,16 @@ def _errors(
     return none
 
 
-def _parameters(one: BinnedProblem, terms: int) -> tuple[dict[str, float], ...]:
+def _parameters(one: BinnedProblem, terms: int, acting: Collection[str]) -> tuple[dict[str, float], ...]:
+    """Return start, lower end, upper end, and global observables; of nuisances that act on nothing, none."""
     best = fit(replace(one, nuisances=None))  # a start without the nuisances is good enough
     values = np.nan_to_num(np.concatenate([best.yields, best.background[0, :terms]]))
     names = [STRENGTH, *(f"background_{k}" for k in range(terms))]
     reach = REACH * np.sqrt(one.counts.sum() + 1.0) + np.abs(values)
-    nuisances = () if one.nuisances is None else one.nuisances.names
-    observed = (
-        {}
-        if one.nuisances is None
-        else dict(zip(nuisances, map(float, one.nuisances.observed[0]), strict=True))
-    )
+    observed = {}
+    if one.nuisances is not None:
+        pairs = zip(one.nuisances.names, map(float, one.nuisances.observed[0]), strict=True)
+        observed = {name: value for name, value in pairs if name in acting}
     start = dict(zip(names, map(float, values), strict=True)) | observed
     low = dict(zip(names, map(float, values - reach), strict=True))
     high = dict(zip(names, map(float, values + reach), strict=True))

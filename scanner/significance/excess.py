@@ -63,8 +63,8 @@ def scan_toys(lines: Sequence[Line], first: int, last: int) -> ToyScans:
             spectrum = line.spectrum
             if spectrum.key not in thrown:
                 thrown[spectrum.key] = spectrum.throw(start, count)
-            for row, events in enumerate(thrown[spectrum.key], start - first):
-                _add(scans, row, line.scan(events))
+            for toy, events in enumerate(thrown[spectrum.key], start):
+                _add(scans, toy - first, line.scan(events, toy))
     return scans
 
 

@@ -14,14 +14,17 @@ from numpy.typing import NDArray
 from scanner import engine
 from scanner.definition import Search
 from scanner.likelihoods.binned import BinnedProblem
+from scanner.likelihoods.nuisances import Nuisances
 from scanner.limits import block_limits, window_problem
 from scanner.seeds import key_of
 from scanner.stats import Limits, Settings
 from scanner.stats.asymptotic import asymptotic_limits_above
 from scanner.stats.envelope import with_fitted_envelope
-from scanner.stats.sampling import poisson_toys
+from scanner.stats.sampling import normal_numbers, poisson_toys
 from scanner.studies.truth import Smooth, truth
 from scanner.windows.grid import WindowGrid
+from scanner.windows.joint import block_model
+from scanner.windows.systematics import follow_counts
 
 Floats = NDArray[np.float64]
 
@@ -40,10 +43,13 @@ class Bench:
     configuration : int
         Number of the model configuration.
     truths : mapping of (F,) or (W, B) float
-        Expected background by the name of the truth: on the fine axis, or window by window where cuts
-        depend on the window and the events form no one spectrum.
+        Expected background by the name of the truth: on the fine axes of all channels, one after the
+        other, or window by window where cuts depend on the window and the events form no one spectrum.
     identity : str
         What the seeds follow from.
+    include : str
+        Systematics that enter the likelihoods, a key of `scanner.windows.systematics.INCLUDED`. Toys have
+        all nuisances at 0 and global observables that fluctuate around it.
     """
 
     search: Search
@@ -52,6 +58,7 @@ class Bench:
     configuration: int
     truths: Mapping[str, Floats]
     identity: str
+    include: str = "nothing"
 
     @property
     def windows(self) -> slice:
@@ -102,7 +109,7 @@ class Bench:
     @cached_property
     def templates(self) -> BinnedProblem:
         """The likelihoods of the windows for the first truth's expectation as data."""
-        return self._build(self.background(next(iter(self.truths))))[0]
+        return self._build(self.background(next(iter(self.truths))))
 
     @cached_property
     def _live(self) -> NDArray[np.bool_]:
@@ -113,25 +120,46 @@ class Bench:
 
     @cached_property
     def _follows_data(self) -> bool:
-        extra = self._build(self.background(next(iter(self.truths))))[1]
-        return bool(extra) or self.search.background.choose != "fixed"
+        parameters = dict(self.search.configurations[self.configuration].parameters)
+        counts = self.background(next(iter(self.truths)))
+        bent = any(block_model(self.search, self.grid, counts, self.windows, parameters).nonlinear)
+        return bent or self.search.background.choose != "fixed" or follow_counts(self.search, self.include)
 
-    def _build(self, counts: Floats) -> tuple[BinnedProblem, dict[str, Floats]]:
-        return window_problem(self.search, self.grid, counts, self.windows, configuration=self.configuration)
+    def _build(self, counts: Floats) -> BinnedProblem:
+        problem, _ = window_problem(
+            self.search,
+            self.grid,
+            counts,
+            self.windows,
+            configuration=self.configuration,
+            include=self.include,
+        )
+        return problem
 
-    def problem(self, counts: Floats, toy: int = 0) -> BinnedProblem:
+    def problem(self, counts: Floats, toy: int | None = None) -> BinnedProblem:
         """Return the likelihoods of counts (W, B), with templates that follow them where a scan's would.
 
-        Keys differ between toys, so that methods that throw toys of their own throw others each time.
+        Keys differ between toys, so that methods that throw toys of their own throw others each time. Without
+        the number of a toy the global observables are those of an Asimov data set.
         """
-        keys = self.keys ^ np.uint64((toy * 0x9E3779B97F4A7C15) % (1 << 64))
+        keys = self.keys ^ np.uint64(((toy or 0) * 0x9E3779B97F4A7C15) % (1 << 64))
         if self._follows_data:
-            return replace(self._build(counts)[0], keys=keys)
-        return replace(self.templates, counts=np.where(self._live, counts, 0.0), keys=keys)
+            problem = replace(self._build(counts), keys=keys)
+        else:
+            problem = replace(self.templates, counts=np.where(self._live, counts, 0.0), keys=keys)
+        if problem.nuisances is None or toy is None:
+            return problem
+        return replace(problem, nuisances=self._observed(problem.nuisances, toy))
 
-    def fits(self, counts: Floats) -> Limits:
-        """Fit counts (W, B) as a scan does, without setting limits."""
-        problem = self.problem(counts)
+    def _observed(self, nuisances: Nuisances, toy: int) -> Nuisances:
+        """Throw global observables: a toy is one experiment, and has one of each for all its windows."""
+        key = key_of(self.identity, "observables")
+        values = normal_numbers(key, toy, len(nuisances.names))
+        return replace(nuisances, observed=np.tile(values, (nuisances.windows, 1)))
+
+    def fits(self, counts: Floats, toy: int | None = None) -> Limits:
+        """Fit counts (W, B), of a toy or of an Asimov data set, as a scan does, without setting limits."""
+        problem = self.problem(counts, toy)
         found = asymptotic_limits_above(problem, Settings(self.search.confidence_level), np.inf)
         if self.search.background.choose != "discrete_profile":
             return found
@@ -181,14 +209,23 @@ class Truths:
 def choose_windows(grid: WindowGrid, every: int) -> tuple[WindowGrid, NDArray[np.int64]]:
     """Return every so-manyth window of a grid from the first, and their numbers."""
     numbers = np.arange(0, len(grid), every)
-    part = replace(
-        grid,
-        mass=grid.mass[numbers],
-        resolution=grid.resolution[numbers],
-        first=grid.first[numbers],
-        stride=grid.stride[numbers],
-    )
-    return part, numbers
+    return grid.select(numbers), numbers
+
+
+def join_truths(found: Sequence[Truths], grid: WindowGrid, every: int) -> Truths:
+    """Put the truths of the channels of a grid together; a truth is as good as where it is worst."""
+    if len(found) == 1:
+        return found[0]
+    part, _ = choose_windows(grid, every)
+    expectations, quality = {}, {}
+    for name in found[0].expectations:
+        rows = [one.expectations[name] for one in found]
+        if any(row.ndim == 2 for row in rows):
+            pairs = zip(part.channels.values(), rows, strict=True)
+            rows = [row if row.ndim == 2 else axis.counts(row) for axis, row in pairs]
+        expectations[name] = np.concatenate(rows, axis=-1)
+        quality[name] = float(np.fmin.reduce([one.quality[name] for one in found]))
+    return Truths(expectations, quality)
 
 
 def fit_truths(source: Source, names: Sequence[str], every: int) -> Truths:

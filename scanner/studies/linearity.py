@@ -18,7 +18,7 @@ def measure(bench: Bench, cases: Cases, toy: int) -> Variables:
         Counts, sums and sums of squares of yields, errors and pulls (W, I), and of the slope and the
         offset of the line through a toy's strengths (W,).
     """
-    fits = [bench.fits(counts) for counts in thrown(bench, cases, toy)]
+    fits = [bench.fits(counts, toy) for counts in thrown(bench, cases, toy)]
     yields = np.stack([fit.signal_yield for fit in fits], axis=1)
     errors = np.stack([fit.signal_yield_error for fit in fits], axis=1)
     sound = np.isfinite(yields) & np.isfinite(errors) & (errors > 0.0)

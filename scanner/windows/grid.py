@@ -6,8 +6,9 @@ window is a run of fine bins, so that one histogram of the events holds every wi
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,8 +66,31 @@ class WindowGrid:
         indices: Integers = self.first[windows, None] + self.stride[windows, None] * steps
         return indices
 
+    def select(self, windows: Integers) -> "WindowGrid":
+        """Return the grid of some windows only, by their numbers."""
+        return replace(
+            self,
+            mass=self.mass[windows],
+            resolution=self.resolution[windows],
+            first=self.first[windows],
+            stride=self.stride[windows],
+            channels={name: axis.select(windows) for name, axis in self.channels.items()},
+        )
+
+    def by_channel(self, fine: NDArray[Any]) -> list[NDArray[Any]]:
+        """Cut the fine bins of all channels, (F,), into those of each."""
+        ends = np.cumsum([len(axis.edges) - 1 for axis in self.channels.values()])
+        return np.split(fine, ends[:-1])
+
     def counts(self, fine: NDArray[np.int64] | Floats, windows: slice = slice(None)) -> Floats:
-        """Return the counts in each bin of some windows, (W, bins), from the fine histogram (F,)."""
+        """Return the counts in each bin of some windows, (W, bins), from the fine histogram (F,).
+
+        Of several channels, fine bins and bins of windows stand one channel after the other.
+        """
+        if self.channels:
+            axes = self.channels.values()
+            spectra = zip(axes, self.by_channel(fine), strict=True)
+            return np.concatenate([axis.counts(own, windows) for axis, own in spectra], axis=1)
         cumulative = np.concatenate(([0], np.cumsum(fine)))
         return np.ascontiguousarray(np.diff(cumulative[self.edge_indices(windows)], axis=1), dtype=np.float64)
 

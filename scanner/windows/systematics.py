@@ -54,6 +54,17 @@ def in_limits(search: Search) -> tuple[Systematic, ...]:
     )
 
 
+def entering(search: Search, include: str) -> list[Systematic]:
+    """Return the systematics that enter likelihoods, by a key of `INCLUDED`."""
+    stated = in_limits(search) if include != "nothing" else ()
+    return [term for term in stated if include == "everything" or not is_factor(term)]
+
+
+def follow_counts(search: Search, include: str) -> bool:
+    """Tell whether the size of a systematic that enters is relative to the background of the counts."""
+    return any(term.on in YIELD_TARGETS and term.events is None for term in entering(search, include))
+
+
 def included(search: Search, method: str) -> str:
     """Return which systematics enter limits by a method, a key of `INCLUDED`: all, or none that it knows."""
     if search.background.shape == "counting":
@@ -214,8 +225,7 @@ def window_nuisances(
     include : str
         A key of `INCLUDED`.
     """
-    stated = in_limits(search) if include != "nothing" else ()
-    terms = [t for t in stated if include == "everything" or not is_factor(t)]
+    terms = entering(search, include)
     if not terms and not model.fixed.shape[1]:
         return None
     acts = {t.name: [not t.channels or part.name in t.channels for part in parts] for t in terms}

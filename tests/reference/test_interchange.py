@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,13 @@ import pyhf
 import pytest
 from scipy.stats import norm
 
+from scanner import definition, engine
 from scanner.errors import InputError
 from scanner.likelihoods.binned import BinnedProblem
 from scanner.likelihoods.fit import fit
 from scanner.likelihoods.interchange import STRENGTH, hs3_document, pyhf_workspace
 from scanner.likelihoods.nuisances import Nuisances
+from scanner.limits import window_problem
 from scanner.shapes import chebyshev_integrals, signal_integrals
 from scanner.stats import METHODS, Settings
 from scanner.stats.constrained_limits import cls_values
@@ -61,6 +64,48 @@ def systematics(terms=2, bins=20, statistics=0.0):
     )
 
 
+PAIR = """
+name: pair
+title: two channels
+beam: {sqrt_s: 10.58 GeV}
+luminosity: 10 fb^-1
+columns: {m_mumu: GeV, m_ee: GeV}
+scan: {m_x: {range: [2.6 GeV, 3.6 GeV], step: 1 resolution}}
+window: {half_width: 5 resolution, bins: 20}
+signal:
+  resolution: {constant: 10 MeV, source: user}
+  efficiency: {constant: 30%, source: user}
+background: {order: 1, peaks: {jpsi: {at: 3.0969 GeV, expected: 400, error: 10%, source: user}}}
+channels:
+  mumu: {observable: m_mumu, source: user}
+  ee: {observable: m_ee, efficiency: 20%, resolution: 16 MeV, background: {order: 2}, source: user}
+systematics:
+  luminosity: {on: luminosity, size: 5%, source: user}
+  tracking: {on: efficiency, size: 20%, channels: [ee], source: user}
+  trigger: {on: efficiency, kind: normal, size: 10%, channels: [mumu], source: user}
+  width: {on: resolution, size: 15%, channels: [mumu], source: user}
+  scale: {on: mass, kind: normal, size: 0.1%, source: user}
+  spurious: {on: yield, size: 8 events, channels: [ee], source: user}
+  under: {on: background, kind: normal, size: 2%, source: user}
+"""
+
+
+def channels(place, seed, signal_yield):
+    """Throw a window of two channels whose systematics act on one of them, or on both."""
+    search = definition.parse(PAIR, where="pair.yaml")
+    grid, block = engine.grids(search)["all"], slice(place, place + 1)
+    axes = grid.channels.values()
+    truth = [axis.counts(9e3 * np.diff(-np.exp(-axis.edges)), block) for axis in axes]
+    options = {"configuration": 0, "include": "everything"}
+    empty, _ = window_problem(search, grid, np.concatenate(truth, axis=1), block, **options)
+    rng = np.random.default_rng(seed)
+    counts = rng.poisson(empty.counts + signal_yield * empty.signal + empty.nuisances.fixed.sum(axis=1))
+    found, _ = window_problem(search, grid, counts.astype(float), block, **options)
+    assert found.nuisances.parts.shape[1] == 2
+    moved = rng.normal(size=found.nuisances.observed.shape)
+    return replace(found, nuisances=replace(found.nuisances, observed=moved))
+
+
 CASES = {
     "dense": problem(1, 500.0, 150.0),
     "deficit": problem(2, 80.0, -40.0),
@@ -69,6 +114,7 @@ CASES = {
 CONSTRAINED = {
     "nuisances": problem(4, 60.0, 90.0, nuisances=systematics()),
     "template statistics": problem(5, 60.0, 20.0, nuisances=systematics(statistics=0.1)),
+    "channels": channels(42, 6, 60.0),
 }
 ALL = CASES | CONSTRAINED
 

@@ -155,6 +155,14 @@ def test_the_bias_that_a_study_finds_is_the_size_of_a_systematic(darkscan, refus
     assert size.max() > 1.0
     expected = np.sqrt(bare["signal_yield_error"] ** 2 + size**2)
     np.testing.assert_allclose(found["signal_yield_error"], expected, rtol=0.02)
+    study = ("study", "linearity", file, "-o", tmp_path / "l.zarr", "--store", store, "--every", "40")
+    assert "--spurious-signal" in refused(*study)
+    answer = darkscan(*study, "--toys", "10", "--spurious-signal", bias, "--json")
+    assert answer.json["systematics"] == "bias"
+    larger = cubes.open(str(tmp_path / "l.zarr"))["expected_error"]
+    before = cubes.open(str(bias)).sel(m=larger["m"])
+    expected = np.hypot(before["expected_error"], before["spurious_signal"])
+    np.testing.assert_allclose(larger, expected, rtol=0.02)
     other = tmp_path / "other.yaml"
     other.write_text(text.replace("name: small", "name: other"))
     message = refused("scan", other, store, "-o", tmp_path / "o.zarr", "--spurious-signal", bias)

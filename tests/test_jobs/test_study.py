@@ -17,22 +17,6 @@ observable: mass
 range: [1 GeV, 3 GeV]
 resolution: 20 MeV
 """
-TWO_CHANNELS = """
-name: pair
-title: two channels
-beam: {sqrt_s: 10.58 GeV}
-luminosity: 10 fb^-1
-columns: {m_mumu: GeV, m_ee: GeV}
-scan: {m_x: {range: [2.6 GeV, 3.6 GeV], step: 1 resolution}}
-window: {half_width: 10 resolution, bins: 40}
-signal:
-  resolution: {constant: 10 MeV, source: user}
-  efficiency: {constant: 30%, source: user}
-background: {order: 1}
-channels:
-  mumu: {observable: m_mumu, source: user}
-  ee: {observable: m_ee, source: user}
-"""
 FEW = Options(toys=30, every=80, injected=(0.0, 3.0))
 
 
@@ -159,9 +143,11 @@ def test_what_cannot_be_studied_is_named(search, store):
     unbinned = definition.parse(SEARCH + "method: {likelihood: unbinned}\n", where="small.yaml")
     with pytest.raises(InputError, match="a study of a search with an unbinned likelihood is not possible"):
         make_job("linearity", unbinned, store, FEW)
-    pair = definition.parse(TWO_CHANNELS, where="pair.yaml")
-    with pytest.raises(InputError, match="a study of 2 channels together is not possible yet"):
-        make_job("linearity", pair, store, FEW)
+    text = SEARCH + "systematics: {bias: {on: yield, size: spurious_signal, source: computed}}\n"
+    waiting = definition.parse(text, where="small.yaml")
+    with pytest.raises(InputError, match="give the study with --spurious-signal"):
+        make_job("coverage", waiting, store, FEW)
+    assert make_job("bias", waiting, store, FEW).facts["include"] == "nothing"
 
 
 def test_the_command_writes_a_cube_that_can_be_drawn(darkscan, definition_file, store, tmp_path):

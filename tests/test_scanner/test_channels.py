@@ -11,7 +11,6 @@ from scanner.interpretation import Exposure
 from scanner.limits import VETOED, scan_block, window_problem
 from scanner.projection import project
 from scanner.shapes import chebyshev_integrals, signal_integrals
-from scanner.significance.spectrum import spectra
 
 # pyhf 0.7 checks workspaces by a class that jsonschema calls old.
 pytestmark = pytest.mark.filterwarnings("ignore:jsonschema.RefResolver:DeprecationWarning")
@@ -218,10 +217,8 @@ def test_the_cube_names_the_channels():
 
 
 def test_what_is_about_one_channel_is_refused():
-    search, grid = grid_of(PAIR)
+    search, _ = grid_of(PAIR)
     engine.check_runnable(search)
-    with pytest.raises(InputError, match="a global significance of 2 channels"):
-        spectra(search, {"all": grid}, {}, "scan")
     chosen = definition.parse(PAIR.replace("{order: 2}", "{order: 2, choose: f_test}"), where="pair.yaml")
     with pytest.raises(InputError, match="by f_test in several channels"):
         engine.check_runnable(chosen)

@@ -10,7 +10,7 @@ from scanner import definition, engine
 from scanner.errors import InputError
 from scanner.likelihoods.fit import fit
 from scanner.limits import window_problem
-from scanner.significance import excess, spectrum
+from scanner.significance import background, excess, spectrum
 from scanner.stats import look_elsewhere
 from scanner.stats.look_elsewhere import Crossings, Excess, ToyScans
 
@@ -65,7 +65,9 @@ def spectrum_case():
 def test_the_truth_of_a_falling_spectrum_has_no_bias_beyond_its_error(spectrum_case):
     search, grids, truth, _ = spectrum_case
     rng = np.random.default_rng(11)
-    found = np.array([spectrum.background_truth(search, grids["all"], rng.poisson(truth)) for _ in range(40)])
+    found = np.array(
+        [background.background_truth(search, grids["all"], rng.poisson(truth)) for _ in range(40)]
+    )
     error = found.std(axis=0, ddof=1)
     assert (found > 0.0).all()
     assert (error < 0.4 * np.sqrt(truth)).all()  # a fit knows far more than a bin
@@ -75,13 +77,13 @@ def test_the_truth_of_a_falling_spectrum_has_no_bias_beyond_its_error(spectrum_c
 
 def test_the_truth_of_asimov_data_is_what_they_are(spectrum_case):
     search, grids, truth, _ = spectrum_case
-    found = spectrum.background_truth(search, grids["all"], truth)
+    found = background.background_truth(search, grids["all"], truth)
     np.testing.assert_allclose(found, truth, rtol=3e-3)
 
 
 def test_the_truth_is_smooth_where_windows_begin_and_end(spectrum_case):
     search, grids, _, counts = spectrum_case
-    found = np.log(spectrum.background_truth(search, grids["all"], counts))
+    found = np.log(background.background_truth(search, grids["all"], counts))
     assert np.abs(np.diff(found, 2)).max() < 5e-3
 
 
@@ -91,7 +93,7 @@ def test_windows_find_no_signals_in_the_truth(spectrum_case):
     rng, grid = np.random.default_rng(5), grids["all"]
     found = []
     for _ in range(10):
-        expectation = spectrum.background_truth(search, grid, rng.poisson(truth))
+        expectation = background.background_truth(search, grid, rng.poisson(truth))
         asimov, _ = window_problem(
             search, grid, grid.counts(expectation), slice(0, len(grid)), configuration=0
         )
@@ -103,7 +105,7 @@ def test_windows_find_no_signals_in_the_truth(spectrum_case):
 def test_an_empty_spectrum_expects_nothing(spectrum_case):
     search, grids, truth, _ = spectrum_case
     nothing = np.zeros(len(truth), dtype=np.int64)
-    assert (spectrum.background_truth(search, grids["all"], nothing) == 0.0).all()
+    assert (background.background_truth(search, grids["all"], nothing) == 0.0).all()
     (line,) = lines_of(search, grids, nothing)
     scan = line.scan(nothing)
     assert (scan.z == 0.0).all()

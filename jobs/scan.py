@@ -79,6 +79,52 @@ def make_plan(search: Search, store: EventStore, url: str, options: Options) -> 
     )
 
 
+def make_stated_plan(search: Search, options: Options) -> Plan:
+    """Plan the scan of a search whose numbers are published: it reads no events.
+
+    Raises
+    ------
+    InputError
+        If the engine cannot run the search, or the method is unknown.
+    """
+    engine.check_runnable(search)
+    check_method(options.method, search)
+    return Plan(
+        search=search.canonical,
+        store="",
+        store_digest="",
+        method=options.method,
+        seed=options.seed,
+        luminosity=search.luminosity,
+        code=code_digest(),
+        cpu=kernels.instruction_set(),
+        passes=(),
+        fits=tuple(fit_blocks(engine.lengths(search).items(), options.windows_a_block)),
+    )
+
+
+def plan_of(search: Search, store: str, options: Options) -> Plan:
+    """Plan the scan of a store, or of a search that needs none.
+
+    Raises
+    ------
+    InputError
+        If a store is missing, or given to a search that has no use for it.
+    """
+    if engine.stated(search):
+        if store:
+            raise InputError(
+                f"search {search.name!r} states its counts, and reads no events: leave {store} out"
+            )
+        return make_stated_plan(search, options)
+    if not store:
+        raise InputError(
+            f"search {search.name!r} reads events: name a store, made by `darkscan generate {search.name} "
+            "STORE` or `darkscan ingest`"
+        )
+    return make_plan(search, EventStore.open(store), store, options)
+
+
 def check_method(method: str, search: Search) -> None:
     """Refuse an unknown statistical method, or one that the search's likelihood has not."""
     possible = engine.methods(search)
@@ -112,7 +158,8 @@ def check_sizes(search: Search, method: str) -> None:
 def plan_cost(plan: Plan, workers: int) -> Estimate:
     """Estimate what a plan costs on a number of workers."""
     search = definition.from_json(plan.search)
-    selections = engine.selections(search, tuple(EventStore.open(plan.store).columns))
+    stored = tuple(EventStore.open(plan.store).columns) if plan.store else ()
+    selections = engine.selections(search, stored)
     bins = sum(selection.empty().counts[0].size for selection in selections.values())
     columns = len({name for selection in selections.values() for name in selection.needed})
     return estimate(plan, columns=columns, bins=bins, workers=workers)
@@ -202,19 +249,13 @@ def assemble(run: work.Run) -> xr.Dataset:
 def attributes(run: work.Run) -> dict[str, Any]:
     """Return the attributes of the cube that come from the run."""
     plan = run.plan
-    known = {
-        "luminosity": plan.luminosity,
-        "luminosity_source": "store" if run.store.luminosity else "definition",
-    }
-    found: dict[str, Any] = (known if plan.luminosity is not None else {}) | {
-        "data_kind": ", ".join(sorted({s.kind for s in run.store.samples if s.kind in DATA_LIKE})),
+    found = events(run) | {
         "statistical_method": plan.method,
         "seed": plan.seed,
         "scan_identity": plan.scan_identity,
         "store_digest": plan.store_digest,
         "code_digest": plan.code,
         "instruction_set": plan.cpu,
-        "non_finite_in_store": json.dumps({n: c for n, c in sorted(run.store.non_finite().items()) if c}),
         "systematics": systematics.describe(run.search, plan.method),
         **{f"version_{name}": version for name, version in versions().items()},
         **additions.kept(run.place),
@@ -226,11 +267,28 @@ def attributes(run: work.Run) -> dict[str, Any]:
     return found
 
 
+def events(run: work.Run) -> dict[str, Any]:
+    """Return the attributes that say what the limits are from."""
+    stated = engine.stated(run.search)
+    luminosity = {
+        "luminosity": run.plan.luminosity,
+        "luminosity_source": "definition" if stated or not run.store.luminosity else "store",
+    }
+    found: dict[str, Any] = luminosity if run.plan.luminosity is not None else {}
+    if stated:
+        return found | {"data_kind": "published counts"}
+    missing = {name: count for name, count in sorted(run.store.non_finite().items()) if count}
+    kinds = sorted({sample.kind for sample in run.store.samples if sample.kind in DATA_LIKE})
+    return found | {"data_kind": ", ".join(kinds), "non_finite_in_store": json.dumps(missing)}
+
+
 def cutflows(run: work.Run) -> dict[str, xr.DataArray]:
     """Return the candidates left after each cut, (region, cut), summed over nothing but the rows.
 
     Several channels have a cutflow each, under their names.
     """
+    if engine.stated(run.search):
+        return {}
     if len(run.search.channels) == 1:
         (channel,) = run.search.channels
         return {"cutflow": cutflow(run, channel, "cut")}
@@ -265,7 +323,8 @@ def scan(
     search : Search
         The definition.
     store, cube : str
-        Paths or URLs; plan and parts are kept beside the cube, in `<cube>.run`.
+        Paths or URLs; plan and parts are kept beside the cube, in `<cube>.run`. A search whose counts are
+        published takes "" for a store.
     executor : Executor
         Serial or Dask.
     options : Options
@@ -283,7 +342,7 @@ def scan(
     InputError, StorageError, IncompleteError
     """
     check_sizes(search, options.method)
-    plan = make_plan(search, EventStore.open(store), store, options)
+    plan = plan_of(search, store, options)
     run = start(plan, cube, resume=resume, overwrite=overwrite)
     run_scan(run, executor)
     cube_store.write(assemble(run), cube, overwrite=True)

@@ -13,7 +13,7 @@ from scanner import definition, engine, kernels
 from scanner.definition import Search
 from scanner.errors import InputError
 from scanner.interpretation import Exposure
-from scanner.limits import Memory, scan_block
+from scanner.limits import Memory, method_settings, scan_block
 from scanner.reading.candidates import Candidates, refuse_many
 from scanner.reading.histogram import Histogram
 from scanner.reading.selection import Selection
@@ -21,6 +21,7 @@ from scanner.windows.axes import outer_points
 from scanner.windows.counted import count_block
 from scanner.windows.grid import WindowGrid
 from scanner.windows.plane import CountingGrid
+from scanner.windows.stated_limits import scan_stated
 from storage.events import EventStore
 from storage.locations import Location
 from storage.manifest import Shard
@@ -89,7 +90,8 @@ class Run:
     @cached_property
     def selections(self) -> dict[str, Selection]:
         """The compiled pass of each region."""
-        return engine.selections(self.search, tuple(self.store.columns))
+        stored = () if engine.stated(self.search) else tuple(self.store.columns)
+        return engine.selections(self.search, stored)
 
     @cached_property
     def parts(self) -> PartStore:
@@ -247,6 +249,8 @@ def run_fit(run: Run, block: FitBlock) -> Arrays:
     """Set the limits of the windows of a block, for every configuration."""
     if run.counting:
         return run_counted(run, block)
+    if engine.stated(run.search):
+        return run_stated(run, block)
     grid = run.grids[block.region]
     windows = slice(block.first, block.last)
     exposure = Exposure(run.plan.luminosity)
@@ -288,6 +292,26 @@ def run_counted(run: Run, block: FitBlock) -> Arrays:
                 configuration=number,
                 exposure=Exposure(run.plan.luminosity),
                 method=run.plan.method,
+                point=point,
+            )
+            results |= {f"{number}.{index}.{name}": array for name, array in found.items()}
+    return results
+
+
+def run_stated(run: Run, block: FitBlock) -> Arrays:
+    """Set the limits of a block of masses from published counts, for every configuration."""
+    results: Arrays = {}
+    for number in range(len(run.search.configurations)):
+        for index, point in enumerate(outer_points(run.search)):
+            found = scan_stated(
+                run.search,
+                run.grids[block.region],
+                slice(block.first, block.last),
+                configuration=number,
+                exposure=Exposure(run.plan.luminosity),
+                method=run.plan.method,
+                settings=method_settings(run.search, run.plan.method),
+                identity=run.plan.scan_identity,
                 point=point,
             )
             results |= {f"{number}.{index}.{name}": array for name, array in found.items()}

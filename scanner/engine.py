@@ -29,6 +29,7 @@ from scanner.windows.counting import beyond_counting, counts
 from scanner.windows.floating import floats
 from scanner.windows.grid import WindowGrid
 from scanner.windows.plane import CountingGrid, counting_grid
+from scanner.windows.stated import beyond_stated, stated_grids, stated_methods
 from scanner.windows.templates import WindowModel, highest_terms, nonlinear_start, window_model
 from scanner.windows.vetoes import cuts, vetoed
 
@@ -71,6 +72,8 @@ def grids(search: Search) -> dict[str, WindowGrid]:
     """
     if counts(search):
         raise InputError(f"search {search.name!r} counts events in windows: this is about fits of spectra")
+    if stated(search):
+        return stated_grids(search)
     return {region.name: _grid(search, region) for region in search.regions}
 
 
@@ -126,6 +129,8 @@ def _axis(search: Search, region: Region, values: Floats | None) -> WindowGrid:
 
 def selections(search: Search, stored: Sequence[str]) -> dict[str, Selection]:
     """Compile the pass of every region and channel of a search over the stored columns of an event store."""
+    if stated(search):
+        return {}
     if counts(search):
         counted = counting_grids(search).items()
         return {name: Selection(_counting_plan(search, grid, stored)) for name, grid in counted}
@@ -215,6 +220,11 @@ def check_units(search: Search, stored: Mapping[str, str]) -> None:
             )
 
 
+def stated(search: Search) -> bool:
+    """Whether the counts are published numbers of the definition, so that no events are read."""
+    return search.inputs == "counts"
+
+
 def unbinned(search: Search) -> bool:
     """Whether the likelihood is that of the candidates themselves."""
     return search.method.likelihood == "unbinned"
@@ -228,7 +238,7 @@ def refuse_special(search: Search, what: str) -> None:
     InputError
         If the search counts events in windows, or has an unbinned likelihood or floating parameters.
     """
-    if counts(search):
+    if counts(search) or stated(search):
         raise InputError(f"{what} of a search that counts events in windows is not possible")
     if unbinned(search):
         raise InputError(
@@ -240,6 +250,8 @@ def refuse_special(search: Search, what: str) -> None:
 
 def methods(search: Search) -> tuple[str, ...]:
     """Return the names of the methods that set limits for the likelihood of a search."""
+    if stated(search):
+        return stated_methods(search)
     if counts(search):
         return tuple(COUNTED_METHODS)
     if unbinned(search):
@@ -301,14 +313,20 @@ def check_runnable(search: Search) -> None:
         **_beyond_models(search),
         "decays in flight": bool(search.decays),
         "explicit binning": bool(search.window.binning),
-        f"published counts instead of events ({search.inputs})": search.inputs != "events",
-        **(beyond_counting(search) if counts(search) else _beyond_fits(search)),
+        **_beyond_inputs(search),
     }
     wanted = [text for text, found in beyond.items() if found]
     if wanted:
-        raise InputError(
-            f"search {search.name!r} wants {', '.join(wanted)}: this version does not run that on events"
-        )
+        raise InputError(f"search {search.name!r} wants {', '.join(wanted)}: this version does not run that")
+
+
+def _beyond_inputs(search: Search) -> dict[str, bool]:
+    """Return what is not possible with the kind of numbers that a search is made from."""
+    if stated(search):
+        return beyond_stated(search)
+    counted = any(channel.counts is not None for channel in search.channels.values())
+    mixed = {"events in some channels and published counts in others": counted}
+    return mixed | (beyond_counting(search) if counts(search) else _beyond_fits(search))
 
 
 def _beyond_fits(search: Search) -> dict[str, bool]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from jobs.executors import Executor
 
 Search = Annotated[str, typer.Argument(help="A built-in search or a definition file.")]
-Store = Annotated[str, typer.Argument(help="An event store.")]
+Store = Annotated[str, typer.Argument(help="An event store; none for a search whose counts are published.")]
 Method = Annotated[
     str,
     typer.Option(
@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
 
 def plan(
     search: Search,
-    store: Store,
+    store: Store = "",
     method: Method = "",
     workers: Workers = 1,
     rows_a_block: RowsABlock = 1 << 24,
@@ -47,11 +47,10 @@ def plan(
     """Show blocks, memory and time of a scan."""
     from jobs import scan as jobs_scan
     from scanner import definition
-    from storage.events import EventStore
 
     found = definition.load(search)
     options = jobs_scan.Options(method or found.method.limit, 0, rows_a_block, windows_a_block)
-    made = jobs_scan.make_plan(found, EventStore.open(store), store, options)
+    made = jobs_scan.plan_of(found, store, options)
     cost = jobs_scan.plan_cost(made, workers)
     if json:
         print_json({"scan_identity": made.scan_identity, "method": made.method, **asdict(cost)})
@@ -67,8 +66,8 @@ def plan(
 
 def scan(
     search: Search,
-    store: Store,
     output: Annotated[str, typer.Option("-o", "--output", help="The limit cube to write.")],
+    store: Store = "",
     workers: Workers = 0,
     method: Method = "",
     seed: Seed = 0,

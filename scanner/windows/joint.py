@@ -54,16 +54,24 @@ def parts(
     InputError
         If a mass is searched and no channel sees a signal of it.
     """
+    found = rates(search, grid, block, parameters)
+    blind = total_rate(found) <= 0.0
+    if blind.any():
+        mass = grid.mass[block][blind][0]
+        raise InputError(f"no channel has an efficiency at {mass:g} GeV: leave this mass out")
+    return found
+
+
+def rates(
+    search: Search, grid: WindowGrid, block: slice, parameters: Mapping[str, float]
+) -> tuple[Part, ...]:
+    """Return the channels in a block of windows, whether any of them sees a signal or not."""
     mass = grid.mass[block]
     everywhere = vetoed(search, mass)
-    found = tuple(
+    return tuple(
         Part(name, single, grid.channels.get(name, grid), _rate(single, mass, parameters, everywhere))
         for name, single in views(search).items()
     )
-    blind = total_rate(found) <= 0.0
-    if blind.any():
-        raise InputError(f"no channel has an efficiency at {mass[blind][0]:g} GeV: leave this mass out")
-    return found
 
 
 def _rate(single: Search, mass: Floats, parameters: Mapping[str, float], everywhere: Flags) -> Floats:

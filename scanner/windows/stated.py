@@ -153,7 +153,9 @@ def _shares(rate: Floats) -> Floats:
     A limit on the yield then has no meaning of its own, and one on a rate is infinite.
     """
     total = rate.sum(axis=1, keepdims=True)
-    return np.divide(rate, total, out=np.full(rate.shape, 1.0 / rate.shape[1]), where=total > 0.0)
+    shares = np.full(rate.shape, 1.0 / rate.shape[1])
+    np.divide(rate, total, out=shares, where=total > 0.0)
+    return shares
 
 
 def _background_errors(search: Search, nuisances: Nuisances) -> Nuisances:

@@ -9,8 +9,11 @@ from scanner.errors import InputError
 from scanner.reading.histogram import Histogram
 from scanner.windows.backgrounds import Simulated
 from scanner.windows.counting import counts
+from scanner.windows.filled import sample_names, template_of, uses_templates
 from storage.samples import DATA_LIKE, Sample
 
+TEMPLATE_KINDS = ("simulation", "signal")
+"""Kinds of samples that templates are filled from."""
 SIMULATED = "~"
 """What stands between a region and the number of a simulated sample in the name of a histogram."""
 
@@ -24,6 +27,13 @@ def used_samples(search: Search, samples: Sequence[Sample]) -> tuple[int, ...]:
     """Return the numbers of the samples that a scan reads: data, and the simulation that it asks for."""
     others = {process.process for process in search.simulation if process.role != "background"}
     found = [number for number, sample in enumerate(samples) if sample.kind in DATA_LIKE]
+    if uses_templates(search):
+        names = sample_names(search)
+        found += [
+            number
+            for number, sample in enumerate(samples)
+            if sample.kind in TEMPLATE_KINDS and template_of(sample.name, names) is not None
+        ]
     if uses_simulation(search):
         found += [
             number

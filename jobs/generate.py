@@ -191,11 +191,11 @@ def _commit(generation: Generation, parts: PartStore) -> None:
 def _sample(generation: Generation, source: Source) -> Sample:
     return Sample(
         name=source.name,
-        kind="pseudodata",
+        kind=source.kind,
         process=source.process,
         period=generation.period,
         sqrt_s=generation.sqrt_s,
-        luminosity=generation.luminosity,
+        luminosity=generation.luminosity * source.times or None,
         cross_section=source.cross_section,
         generated=source.events,
         seed=generation.seed,

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from scanner import simulation
 from scanner.definition import Search
@@ -16,13 +16,18 @@ MOST_EVENTS = 10_000_000_000
 
 @dataclass(frozen=True)
 class Source:
-    """One sample to generate: its process, parameters and produced events."""
+    """One sample to generate: its process, parameters and produced events.
+
+    `times` is its luminosity over that of the data, 0 for a signal's template, which has none.
+    """
 
     name: str
     process: str
     parameters: dict[str, float]
     cross_section: float
     events: int
+    kind: str = "pseudodata"
+    times: float = 1.0
 
     @property
     def chunks(self) -> int:
@@ -101,7 +106,7 @@ def plan_generation(
     injected = [
         _signal(search, number, signal, luminosity, (seed, period)) for number, signal in enumerate(signals)
     ]
-    sources = (*backgrounds, *injected)
+    sources = (*backgrounds, *injected, *_templates(search, luminosity, (seed, period)))
     return Generation(search.digest, store, search.sqrt_s, luminosity, seed, period, first_shard, sources)
 
 
@@ -124,6 +129,30 @@ def _source(
     key = (seed, *key_numbers(name, period), TOTAL)
     events = int(generator(process, key).poisson(mean))
     return Source(name or process, process, parameters, mean / luminosity, events)
+
+
+def _templates(search: Search, luminosity: float, origin: tuple[int, str]) -> list[Source]:
+    """List the samples that templates are filled from: backgrounds, and signals at every mass."""
+    found: list[Source] = []
+    for wanted in (process for process in search.simulation if process.role == "template"):
+        name, given = wanted.sample or wanted.process, dict(wanted.parameters)
+        if wanted.events is None:
+            source = _source(search, wanted.process, given, wanted.times * luminosity, origin, name)
+            found.append(replace(source, kind="simulation", times=wanted.times))
+            continue
+        known = simulation.get(wanted.process).parameters
+        for number, (mass, configuration) in enumerate(_points(search)):
+            own = {key: value for key, value in configuration.items() if key in known}
+            parameters = {**given, **own, "mass": mass}
+            label = f"{name}_{number:03d}"
+            found.append(Source(label, wanted.process, parameters, 0.0, wanted.events, "signal", 0.0))
+    return found
+
+
+def _points(search: Search) -> list[tuple[float, Mapping[str, float]]]:
+    """List the masses of a search in each of its configurations."""
+    masses = search.scan_axis.values or ()
+    return [(mass, chosen.parameters) for chosen in search.configurations for mass in masses]
 
 
 TOTAL = (1 << 32) - 1

@@ -9,6 +9,7 @@ import numpy as np
 
 from jobs import counted
 from jobs.plan import FOLD, FitBlock, PassBlock, Plan
+from jobs.templates import with_templates
 from scanner import definition, engine, kernels
 from scanner.definition import Search
 from scanner.errors import InputError
@@ -107,6 +108,13 @@ class Run:
     def histograms(self) -> dict[str, Histogram]:
         """The histograms of all passes, by region."""
         return {region: filled.histogram for region, filled in unpack(self.folded).items()}
+
+    def grid(self, region: str, configuration: int) -> WindowGrid:
+        """Return the windows of a region, with their templates in a configuration."""
+        luminosity = self.plan.luminosity
+        return with_templates(
+            self.search, self.grids[region], self.histograms, self.store.samples, luminosity, configuration
+        )
 
     @cached_property
     def candidates(self) -> dict[str, Candidates]:
@@ -251,12 +259,12 @@ def run_fit(run: Run, block: FitBlock) -> Arrays:
         return run_counted(run, block)
     if engine.stated(run.search):
         return run_stated(run, block)
-    grid = run.grids[block.region]
     windows = slice(block.first, block.last)
     exposure = Exposure(run.plan.luminosity)
     results: Arrays = {}
     for number in range(len(run.search.configurations)):
         counts, memory = region_counts(run, block.region, number, windows), Memory()
+        grid = run.grid(block.region, number)
         for index, point in enumerate(outer_points(run.search)):
             found = scan_block(
                 run.search,

@@ -26,6 +26,7 @@ from scanner.windows import grid as windows
 from scanner.windows.axes import outer_axes
 from scanner.windows.channels import views
 from scanner.windows.counting import beyond_counting, counts
+from scanner.windows.filled import TEMPLATE, TEMPLATE_METHODS, beyond_templates, stated_grid, uses_templates
 from scanner.windows.floating import floats
 from scanner.windows.grid import WindowGrid
 from scanner.windows.plane import CountingGrid, counting_grid
@@ -48,6 +49,7 @@ __all__ = [
     "pass_names",
     "refuse_known_yields",
     "refuse_special",
+    "refuse_templates",
     "region_of",
     "selections",
     "unbinned",
@@ -113,6 +115,8 @@ def _reference(search: Search) -> Search:
 def _axis(search: Search, region: Region, values: Floats | None) -> WindowGrid:
     peak = expressions.parse(region.peak)
     known, axis = constants(search), search.scan_axis
+    if uses_templates(search) and values is not None:
+        return stated_grid(search, region, values)
     return windows.build(
         region.name,
         region.low,
@@ -236,7 +240,8 @@ def refuse_special(search: Search, what: str) -> None:
     Raises
     ------
     InputError
-        If the search counts events in windows, or has an unbinned likelihood or floating parameters.
+        If the search counts events in windows, has templates from samples, an unbinned likelihood or floating
+        parameters.
     """
     if counts(search) or stated(search):
         raise InputError(f"{what} of a search that counts events in windows is not possible")
@@ -244,8 +249,21 @@ def refuse_special(search: Search, what: str) -> None:
         raise InputError(
             f"{what} of a search with an unbinned likelihood is not possible: take `likelihood: binned`"
         )
+    refuse_templates(search, what)
     if floats(search):
         raise InputError(f"{what} of a search with floating parameters is not possible: hold them")
+
+
+def refuse_templates(search: Search, what: str) -> None:
+    """Refuse what knows no templates from samples.
+
+    Raises
+    ------
+    InputError
+        If the search has some.
+    """
+    if uses_templates(search):
+        raise InputError(f"{what} of a search with templates from samples is not possible yet")
 
 
 def methods(search: Search) -> tuple[str, ...]:
@@ -256,6 +274,8 @@ def methods(search: Search) -> tuple[str, ...]:
         return tuple(COUNTED_METHODS)
     if unbinned(search):
         return UNBINNED_METHODS
+    if uses_templates(search):
+        return TEMPLATE_METHODS
     return FLOATING_METHODS if floats(search) else tuple(METHODS)
 
 
@@ -312,7 +332,7 @@ def check_runnable(search: Search) -> None:
         **_beyond_axes(search),
         **_beyond_models(search),
         "decays in flight": bool(search.decays),
-        "explicit binning": bool(search.window.binning),
+        **beyond_templates(search),
         **_beyond_inputs(search),
     }
     wanted = [text for text, found in beyond.items() if found]
@@ -338,7 +358,7 @@ def _beyond_fits(search: Search) -> dict[str, bool]:
         **_beyond_unbinned(search),
         **_beyond_floating(search),
         f"limits by {search.method.limit}": search.method.limit not in METHODS,
-        f"signal shape {search.signal.shape!r}": search.signal.shape not in shapes.SIGNALS,
+        f"signal shape {search.signal.shape!r}": search.signal.shape not in (*shapes.SIGNALS, TEMPLATE),
     }
     for single in views(search).values():
         beyond |= _beyond_background(single.background, len(search.channels))
@@ -373,7 +393,7 @@ def _beyond_background(background: Background, channels: int) -> dict[str, bool]
     """Return what of a background is not possible, and whether it is asked for."""
     shape, chosen = background.shape, background.choose != "fixed"
     return {
-        f"background shape {shape!r}": shape not in shapes.BACKGROUNDS,
+        f"background shape {shape!r}": shape not in (*shapes.BACKGROUNDS, TEMPLATE),
         f"the order of a background of shape {shape!r} by {background.choose}": (
             chosen and shape not in ("chebyshev", "linear")
         ),

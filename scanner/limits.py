@@ -27,7 +27,7 @@ from scanner.windows.axes import Point
 from scanner.windows.floating import Floating, floats, scan_floating
 from scanner.windows.grid import WindowGrid
 from scanner.windows.joint import BlockModel, block_model, total_rate
-from scanner.windows.systematics import fixed_samples, included, window_nuisances
+from scanner.windows.systematics import fixed_samples, included, window_nuisances, with_statistics
 from scanner.windows.unbinned import unbinned_problem
 
 Floats = NDArray[np.float64]
@@ -264,7 +264,7 @@ def _problem(
         lambda: background_under(problem, model),
         include=include,
     )
-    return replace(problem, nuisances=nuisances)
+    return replace(problem, nuisances=with_statistics(nuisances, model))
 
 
 def background_under(problem: BinnedProblem, model: engine.WindowModel) -> Floats:

@@ -83,6 +83,7 @@ def _checked(cube: xr.Dataset, luminosities: Sequence[float], scenario: str) -> 
     search = definition.from_json(cube.attrs["definition"])
     engine.check_single(search, "a projection")
     engine.refuse_known_yields(search, "a projection")
+    engine.refuse_templates(search, "a projection")
     return search
 
 

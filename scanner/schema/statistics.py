@@ -175,8 +175,17 @@ class SimulatedProcess(Sourced):
     inherited = ("cross_section",)
 
     process: Name
-    role: Literal["background", "signal", "control"] = "background"
+    role: Literal["background", "signal", "control", "template"] = "background"
     title: Title = ""
+    sample: Name | None = Field(
+        default=None, description="of the role template: the sample that it makes, named by a template"
+    )
+    times: Annotated[Number, Field(gt=0.0)] = Field(
+        default=1.0, description="luminosity of a template's sample over that of the data"
+    )
+    events: int | None = Field(
+        default=None, ge=1, strict=True, description="produced events of a signal's template at each mass"
+    )
     cross_section: CrossSectionFunction | None = Field(
         default=None, description="in place of the generator's own cross section"
     )

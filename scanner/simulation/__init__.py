@@ -15,6 +15,7 @@ from scanner.simulation.four_muons import FourMuons, MuMuScalar, MuMuZPrime
 from scanner.simulation.photons import ALPGamma, EEGammaGamma, GammaGammaGamma
 from scanner.simulation.sampling import generator
 from scanner.simulation.spectra import FallingSpectrum, Peak
+from scanner.simulation.tau_pairs import TauAlpha, TauLeptons, TauPions
 from scanner.simulation.upsilon import DipionCombinations, DipionInvisible, DipionLeptons
 
 __all__ = ["PROCESSES", "Process", "expected_events", "generate_chunk", "get"]
@@ -26,6 +27,7 @@ PROCESSES: dict[str, Process] = {
         *(ALPGamma(), GammaGammaGamma(), EEGammaGamma()),
         *(KaonALP(), KaonMesons(), KaonPhotonCombinations()),
         *(DipionInvisible(), DipionLeptons(), DipionCombinations()),
+        *(TauAlpha(), TauLeptons(), TauPions()),
         *(FallingSpectrum(), Peak()),
     )
 }

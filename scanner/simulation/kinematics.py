@@ -69,7 +69,9 @@ def two_body_momentum(total: Array | float, m1: Array | float, m2: Array | float
     return np.asarray(np.sqrt(np.maximum(square, 0.0)) / (2 * t))
 
 
-def two_body(total: Array | float, m1: float, m2: float, direction: Array) -> tuple[Array, Array]:
+def two_body(
+    total: Array | float, m1: Array | float, m2: Array | float, direction: Array
+) -> tuple[Array, Array]:
     """Return the decay products in the rest frame, the first one along `direction` (3, N)."""
     p = two_body_momentum(total, m1, m2) * direction
     square = np.sum(p * p, axis=0)

@@ -26,6 +26,28 @@ MOST_DIVISIONS = 40
 
 
 @dataclass(frozen=True)
+class Templates:
+    """What is expected in the bins of all windows, from samples, in one configuration.
+
+    Attributes
+    ----------
+    signal : (W, B) float
+        Of a unit yield.
+    free : (K, B) float
+        Of a unit yield each.
+    fixed : (F, B) float
+        Expected events.
+    statistics : (B,) float
+        Relative error of the expected background from the numbers of simulated rows.
+    """
+
+    signal: Floats
+    free: Floats
+    fixed: Floats
+    statistics: Floats
+
+
+@dataclass(frozen=True)
 class WindowGrid:
     """The windows of one region of a search.
 
@@ -44,6 +66,9 @@ class WindowGrid:
     channels : mapping of WindowGrid
         The windows of each channel where there are several, at the same masses on axes of their own. The
         other arrays but the mass and its resolution then belong to no channel.
+    templates : Templates, optional
+        What is expected in the bins, where it comes from samples. The bins are then the same for every mass,
+        and `edges_mass` are those of the observable.
     """
 
     region: str
@@ -55,6 +80,7 @@ class WindowGrid:
     stride: Integers
     bins: int
     channels: Mapping[str, "WindowGrid"] = field(default_factory=dict)
+    templates: Templates | None = None
 
     def __len__(self) -> int:
         """Count the windows."""

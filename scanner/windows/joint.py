@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scanner.definition import Search
 from scanner.errors import InputError
 from scanner.windows.channels import rate, views
+from scanner.windows.filled import template_model
 from scanner.windows.grid import WindowGrid
 from scanner.windows.templates import WindowModel, nonlinear_start, window_model
 from scanner.windows.vetoes import vetoed
@@ -114,9 +115,14 @@ def block_model(
     """Return the templates of a block of windows, linearised around what its counts (W, B) say."""
     found = parts(search, grid, block, parameters)
     ends = np.cumsum([0, *(part.grid.bins for part in found)])
-    models, bends = [], []
+    models: list[WindowModel] = []
+    bends: list[dict[str, Floats]] = []
     for number, part in enumerate(found):
         own = counts[:, ends[number] : ends[number + 1]]
+        if part.grid.templates is not None:
+            bends.append({})
+            models.append(template_model(part.grid.templates, block))
+            continue
         bends.append(nonlinear_start(part.search, part.grid, block, own))
         models.append(window_model(part.search, part.grid, block, parameters, bends[-1]))
     return BlockModel(found, tuple(models), tuple(bends), join(found, models))
@@ -151,7 +157,15 @@ def join(found: Sequence[Part], models: Sequence[WindowModel]) -> WindowModel:
         np.concatenate([model.live & on[:, c, None] for c, model in enumerate(models)], axis=1),
         shares,
         tuple(int(start) for start in np.cumsum([0, *bins[:-1]])),
+        _stack_statistics(models),
     )
+
+
+def _stack_statistics(models: Sequence[WindowModel]) -> Floats:
+    if not any(model.statistics.size for model in models):
+        return np.empty((0, 0))
+    each = [m.statistics if m.statistics.size else np.zeros_like(m.signal) for m in models]
+    return np.concatenate(each, axis=1)
 
 
 def _stack_terms(models: Sequence[WindowModel], terms: Integers, before: Integers) -> Floats:

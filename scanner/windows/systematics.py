@@ -11,10 +11,12 @@ What a systematic acts on (`on`) decides what it does at one standard deviation 
 - ``background``, ``yield`` add background that looks like the signal, a spurious signal: δ times the
   background under the signal as fitted without it, or a stated number of events.
 
-Known peaks of a stated yield are fixed samples with a log-normal nuisance each.
+Known peaks of a stated yield, and templates that do not float, are fixed samples with a log-normal
+nuisance each. The numbers of simulated rows in templates enter by one factor a bin.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +24,6 @@ from numpy.typing import NDArray
 from scanner.definition import Search
 from scanner.errors import InputError
 from scanner.likelihoods.nuisances import Nuisances
-from scanner.schema.densities import Peak
 from scanner.schema.statistics import Systematic
 from scanner.stats import WITH_NUISANCES
 from scanner.windows.floating import floats
@@ -41,7 +42,8 @@ INCLUDED = {
     "everything": "all that the definition does not keep out of limits",
 }
 PEAK = "peak_"
-"""Prefix of the nuisance of a known peak's yield."""
+TEMPLATE = "template_"
+"""Prefixes of the nuisances of the yields of a known peak, and of a template that does not float."""
 
 
 def in_limits(search: Search) -> tuple[Systematic, ...]:
@@ -92,14 +94,31 @@ def describe(search: Search, method: str) -> str:
     return text + (f"; without {', '.join(left)}" if left else "")
 
 
-def constrained_peaks(parts: Sequence[Part]) -> dict[str, Peak]:
-    """Return the known peaks of a stated yield by name, in the order of their templates."""
-    return {
-        name if len(parts) == 1 else f"{part.name}_{name}": peak
-        for part in parts
-        for name, peak in part.search.background.peaks.items()
-        if peak.expected is not None
-    }
+def known_samples(parts: Sequence[Part]) -> dict[str, float]:
+    """Return the relative errors of the samples of known size by name, in their order.
+
+    They are the known peaks of a stated yield, and the templates that do not float.
+    """
+    found: dict[str, float] = {}
+    for part in parts:
+        prefix = "" if len(parts) == 1 else f"{part.name}_"
+        for name, peak in part.search.background.peaks.items():
+            if peak.expected is not None:
+                found[f"{PEAK}{prefix}{name}"] = peak.error or 0.0
+        for name, template in part.search.background.templates.items():
+            if not template.floating:
+                found[f"{TEMPLATE}{prefix}{name}"] = template.normalisation or 0.0
+    return found
+
+
+def with_statistics(nuisances: Nuisances | None, model: WindowModel) -> Nuisances | None:
+    """Add the statistics of templates to the nuisances of a block of windows."""
+    if not np.any(model.statistics > 0.0):
+        return nuisances
+    known = nuisances if nuisances is not None else fixed_samples(model)
+    uncertain = np.ones(known.norm.shape[2], dtype=np.bool_)
+    uncertain[0] = False  # of the signal only the shape is taken from a sample
+    return replace(known, statistics=model.statistics, uncertain=uncertain)
 
 
 def fixed_samples(model: WindowModel) -> Nuisances:
@@ -234,9 +253,10 @@ def window_nuisances(
         spurious=any(term.on in YIELD_TARGETS for term in terms),
         split=any(is_factor(term) and not all(acts[term.name]) for term in terms),
     )
-    for number, (name, peak) in enumerate(constrained_peaks(parts).items()):
-        kappa = np.full(effects.windows, 1.0 + (peak.error or 0.0))
-        effects.scale(PEAK + name, effects.first_fixed + number, 1.0 / kappa, kappa)
+    for number, (name, error) in enumerate(known_samples(parts).items()):
+        if error > 0.0:
+            kappa = np.full(effects.windows, 1.0 + error)
+            effects.scale(name, effects.first_fixed + number, 1.0 / kappa, kappa)
     mass = parts[0].grid.mass[block]
     for term in terms:
         if term.size is None and term.events is None:

@@ -1,7 +1,7 @@
 """What is expected in the bins of a block of windows: signal, background terms and known peaks."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,9 @@ class WindowModel:
         Part of the signal that each of C channels holds; their bins follow one another.
     starts : tuple of int
         First bin of each channel.
+    statistics : (W, B) float
+        Relative error of the background from the size of the samples that templates are filled from; empty
+        without templates.
     """
 
     signal: Floats
@@ -62,6 +65,7 @@ class WindowModel:
     live: Flags
     shares: Floats
     starts: tuple[int, ...] = (0,)
+    statistics: Floats = field(default_factory=lambda: np.empty((0, 0)))
 
     @property
     def spans(self) -> tuple[slice, ...]:

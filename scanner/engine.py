@@ -313,6 +313,9 @@ def _beyond_unbinned(search: Search) -> dict[str, bool]:
         "known peaks of a stated yield with an unbinned likelihood": (
             here and len(search.background.free_peaks) < len(search.background.peaks)
         ),
+        "a shape measured in the observable with an unbinned likelihood": (
+            here and search.signal.measured_in != "mass"
+        ),
         "several channels with an unbinned likelihood": here and len(search.channels) > 1,
         "a profiled order with an unbinned likelihood": (
             here and search.background.choose == "discrete_profile"

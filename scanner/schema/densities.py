@@ -90,6 +90,11 @@ class Signal(Sourced):
     )
     stated_efficiency: NumberFunction | None = Field(default=None, alias="efficiency")
     parameters: dict[FreeName, NumberFunction] = Field(default_factory=dict)
+    measured_in: Literal["mass", "observable"] = Field(
+        default="mass",
+        description="whether the shape is one in the mass, or in the observable about the peak, where its "
+        "resolution is that in the mass times the slope of the peak position",
+    )
     floating: Floating = Field(default=Floating(), description="parameters that are fitted in each window")
     template: Name | None = Field(default=None, description="sample that a template signal is taken from")
     source: Source | None = None

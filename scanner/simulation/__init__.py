@@ -14,6 +14,12 @@ from scanner.simulation.base import Columns, Process
 from scanner.simulation.four_muons import FourMuons, MuMuScalar, MuMuZPrime
 from scanner.simulation.photons import ALPGamma, EEGammaGamma, GammaGammaGamma
 from scanner.simulation.sampling import generator
+from scanner.simulation.single_photon import (
+    EEGammaLost,
+    GammaALPInvisible,
+    GammaGammaLost,
+    GammaInvisible,
+)
 from scanner.simulation.spectra import FallingSpectrum, Peak
 from scanner.simulation.tau_pairs import TauAlpha, TauLeptons, TauPions
 from scanner.simulation.upsilon import DipionCombinations, DipionInvisible, DipionLeptons
@@ -28,6 +34,7 @@ PROCESSES: dict[str, Process] = {
         *(KaonALP(), KaonMesons(), KaonPhotonCombinations()),
         *(DipionInvisible(), DipionLeptons(), DipionCombinations()),
         *(TauAlpha(), TauLeptons(), TauPions()),
+        *(GammaInvisible(), GammaALPInvisible(), GammaGammaLost(), EEGammaLost()),
         *(FallingSpectrum(), Peak()),
     )
 }

@@ -15,8 +15,9 @@ from scanner import engine, expressions, shapes
 from scanner.constants import MASS_MUON
 from scanner.definition import Search
 from scanner.errors import InputError
-from scanner.expressions import Expression
+from scanner.schema.axes import Region
 from scanner.simulation import generate_chunk, get
+from scanner.windows.coordinates import straightened
 
 Array = NDArray[np.float64]
 
@@ -64,6 +65,8 @@ def true_masses(
 ) -> Array:
     """Return the measured masses [GeV] of the true candidates that pass the search's cuts.
 
+    Where the shape of the signal is one in the observable, they are on the axis that is linear in it.
+
     Parameters
     ----------
     process
@@ -87,20 +90,23 @@ def true_masses(
     kept = np.ones(len(known["event"]), dtype=np.bool_)
     for cut in channel.select:
         kept &= expressions.parse(cut).evaluate(known, channel.functions)
-    low, high, observable, peak = _region(search, mass)
+    low, high, region = _region(search, mass)
+    observable = np.asarray(expressions.parse(region.observable).evaluate(known))[kept]
+    if search.signal.measured_in == "observable":
+        return np.asarray(straightened(search, region, observable[None], np.array([mass]))[0])
     axis = np.linspace(low, high, AXIS_POINTS)
-    values = peak.evaluate(known | engine.window_variables(search, axis))
-    return np.asarray(np.interp(observable.evaluate(known)[kept], values, axis))
+    values = expressions.parse(region.peak).evaluate(known | engine.window_variables(search, axis))
+    return np.asarray(np.interp(observable, values, axis))
 
 
-def _region(search: Search, mass: float) -> tuple[float, float, Expression, Expression]:
-    """Return a generous mass axis around the mass, and the observable and peak of its region."""
+def _region(search: Search, mass: float) -> tuple[float, float, Region]:
+    """Return a generous mass axis around the mass, and its region."""
     regions = [region for region in search.regions if region.low <= mass <= region.high]
     if not regions:
         raise InputError(f"search {search.name} has no region at {mass} GeV")
     low, high = max(0.0, search.regions[0].low - 0.2), search.sqrt_s
     low = max(low, 2 * MASS_MUON) if "m_mu" in expressions.parse(regions[-1].peak).names else low
-    return low, high, expressions.parse(regions[-1].observable), expressions.parse(regions[-1].peak)
+    return low, high, regions[-1]
 
 
 def fit_peak(

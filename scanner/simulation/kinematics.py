@@ -144,6 +144,13 @@ def turn_to_beam(p: Array) -> Array:
     return result
 
 
+def turn_from_beam(p: Array) -> Array:
+    """Undo `turn_to_beam` for momenta (4, N)."""
+    first, second = transverse(BEAM_AXIS[:, None], np.zeros(1))
+    axes = (first[:, 0], second[:, 0], BEAM_AXIS)
+    return np.stack([p[0], *(axis @ p[1:] for axis in axes)])
+
+
 def to_laboratory(p: Array) -> Array:
     """Boost p (4, N) from the centre of mass to the laboratory."""
     return boost(p, VELOCITY)

@@ -12,6 +12,9 @@ from scanner.errors import InputError
 
 Array = NDArray[np.float64]
 
+MOST_PROPOSALS = 1 << 16
+"""Proposals of `accept_reject` at once."""
+
 
 def generator(process: str, key: tuple[int, ...]) -> Generator:
     """Return the random generator of a chunk: a function of the process's name and the key alone.
@@ -77,7 +80,7 @@ def accept_reject(
     """
     parts, found = [np.empty((width, 0))], 0
     while found < events:
-        values, margin = propose(int((events - found) / efficiency) + 64)
+        values, margin = propose(min(int((events - found) / efficiency) + 64, MOST_PROPOSALS))
         kept = values[:, margin > 0][:, : events - found]
         parts.append(kept)
         found += kept.shape[1]

@@ -10,6 +10,7 @@ from scanner import expressions, shapes
 from scanner.definition import Search
 from scanner.reading.variables import constants, region_of, window_variables
 from scanner.schema.densities import DEFAULT_POWER, Peak
+from scanner.windows.coordinates import shape_edges
 from scanner.windows.grid import WindowGrid
 from scanner.windows.vetoes import live_bins
 
@@ -99,12 +100,12 @@ def window_model(
     background, terms = background_terms(search, grid.edges[indices], mass, known)
     live = live_bins(search, edges_mass, mass)
     free, fixed = (
-        peak_templates(search, edges_mass, parameters, live, constrained=kind) for kind in (False, True)
+        peak_templates(search, grid, block, parameters, live, constrained=kind) for kind in (False, True)
     )
     if not live.all():
         signal, background = signal * live, background * live[:, None]
     background, terms, peaks = _append(background, terms, free)
-    inside = core(edges_mass, mass, resolution) | ~live
+    inside = core(shape_edges(search, grid, block, mass), mass, resolution) | ~live
     whole = np.ones((len(mass), 1))
     return WindowModel(signal, background, terms, inside, peaks, fixed, live, whole)
 
@@ -133,8 +134,8 @@ def signal_templates(
     extra = signal_parameters(search, mass, resolution, parameters)
     if "width" in extra:
         extra["width"] = extra["width"] * width_scale
-    edges_mass = grid.edges_mass[grid.edge_indices(block)]
-    return shapes.signal_integrals(search.signal.shape, edges_mass, mass * mass_scale, resolution, extra)
+    edges = shape_edges(search, grid, block, mass)
+    return shapes.signal_integrals(search.signal.shape, edges, mass * mass_scale, resolution, extra)
 
 
 def signal_parameters(
@@ -149,14 +150,18 @@ def signal_parameters(
 
 
 def peak_templates(
-    search: Search, edges_mass: Floats, parameters: Mapping[str, float], live: Flags, *, constrained: bool
+    search: Search,
+    grid: WindowGrid,
+    block: slice,
+    parameters: Mapping[str, float],
+    live: Flags,
+    *,
+    constrained: bool,
 ) -> Floats:
-    """Integrate the known peaks over the bins of windows, (W, P, B).
+    """Integrate the known peaks over the bins of a block of windows, (W, P, B).
 
     Parameters
     ----------
-    edges_mass : (W, B + 1) float
-        Bin edges in mass [GeV].
     live : (W, B) bool
         Bins that are fitted.
     constrained : bool
@@ -164,16 +169,13 @@ def peak_templates(
         normalised to one event.
     """
     known = [p for p in search.background.peaks.values() if (p.expected is not None) == constrained]
-    found = np.zeros((len(edges_mass), len(known), live.shape[1]))
+    found = np.zeros((len(live), len(known), live.shape[1]))
     for number, peak in enumerate(known):
         scale = 1.0 if peak.expected is None else peak.expected
-        found[:, number] = scale * live * _peak(search, peak, edges_mass, parameters)
+        shape, mass, resolution, extra = peak_shape(search, peak, len(live), parameters)
+        edges = shape_edges(search, grid, block, mass)
+        found[:, number] = scale * live * shapes.signal_integrals(shape, edges, mass, resolution, extra)
     return found
-
-
-def _peak(search: Search, peak: Peak, edges_mass: Floats, parameters: Mapping[str, float]) -> Floats:
-    shape, mass, resolution, extra = peak_shape(search, peak, len(edges_mass), parameters)
-    return shapes.signal_integrals(shape, edges_mass, mass, resolution, extra)
 
 
 def peak_shape(

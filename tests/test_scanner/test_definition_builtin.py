@@ -14,7 +14,18 @@ from scanner.schema.channels import Channel
 from scanner.schema.densities import SHAPE_CONSTANTS, SHAPE_PARAMETERS
 from scanner.schema.functions import Function
 
-BUILT_IN = ("alp_gg", "b_ka", "bump_hunt", "s_mumu", "tau_3mu", "tau_lalpha", "y1s_inv", "zp_mumu")
+BUILT_IN = (
+    "alp_gg",
+    "alp_inv",
+    "ap_inv",
+    "b_ka",
+    "bump_hunt",
+    "s_mumu",
+    "tau_3mu",
+    "tau_lalpha",
+    "y1s_inv",
+    "zp_mumu",
+)
 WITHOUT_MODEL = ("bump_hunt", "tau_3mu", "y1s_inv")
 
 

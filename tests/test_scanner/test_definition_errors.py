@@ -31,8 +31,8 @@ CASES = {
         HUNT + "signal: {shap: gaussian}\n",
         (
             "my.yaml:2:10: signal.shap: unknown key 'shap'; did you mean 'shape'?; "
-            "allowed: shape, resolution, resolutions, width, efficiency, parameters, floating, template, "
-            "source"
+            "allowed: shape, resolution, resolutions, width, efficiency, parameters, measured_in, floating, "
+            "template, source"
         ),
     ),
     "unknown key in a list": (

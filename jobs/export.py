@@ -59,7 +59,7 @@ def likelihoods(
     """
     run = open_cube_run(cube)
     engine.refuse_special(run.search, "an export of the likelihoods")
-    include = systematics.included(run.search, run.plan.method)
+    include = systematics.included(run.search)
     names = [c.name for c in run.search.configurations]
     if configuration is not None and configuration not in names:
         raise InputError(f"no configuration {configuration!r}: take one of {', '.join(names)}")

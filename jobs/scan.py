@@ -135,11 +135,11 @@ def check_method(method: str, search: Search) -> None:
 
 def check_yields(search: Search, method: str) -> None:
     """Refuse known yields that a method does not know."""
-    if method == "counting" or systematics.included(search, method) == "nothing":
+    if method == "counting" or systematics.included(search) == "nothing":
         engine.refuse_known_yields(search, f"a limit by {method}")
 
 
-def check_sizes(search: Search, method: str) -> None:
+def check_sizes(search: Search) -> None:
     """Refuse systematics whose size nobody stated.
 
     Raises
@@ -147,7 +147,7 @@ def check_sizes(search: Search, method: str) -> None:
     InputError
         With the remedy.
     """
-    for term in systematics.in_limits(search) if systematics.included(search, method) != "nothing" else ():
+    for term in systematics.in_limits(search) if systematics.included(search) != "nothing" else ():
         if term.estimate == "spurious_signal":
             raise InputError(
                 f"the systematic {term.name!r} is of the size that a study finds: give the study with "
@@ -256,7 +256,7 @@ def attributes(run: work.Run) -> dict[str, Any]:
         "store_digest": plan.store_digest,
         "code_digest": plan.code,
         "instruction_set": plan.cpu,
-        "systematics": systematics.describe(run.search, plan.method),
+        "systematics": systematics.describe(run.search),
         **{f"version_{name}": version for name, version in versions().items()},
         **additions.kept(run.place),
     }
@@ -341,7 +341,7 @@ def scan(
     ------
     InputError, StorageError, IncompleteError
     """
-    check_sizes(search, options.method)
+    check_sizes(search)
     plan = plan_of(search, store, options)
     run = start(plan, cube, resume=resume, overwrite=overwrite)
     run_scan(run, executor)

@@ -79,7 +79,7 @@ class Look:
         run = self.run
         counts = {region: np.asarray(h.counts) for region, h in run.histograms.items()}
         found = spectrum.spectra(run.search, run.grids, counts, run.plan.scan_identity)
-        entering = systematics.included(run.search, run.plan.method) != "nothing"
+        entering = systematics.included(run.search) != "nothing"
         return spectrum.lines(run.search, found, "significance" if entering else "nothing")
 
     @cached_property

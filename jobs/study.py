@@ -153,14 +153,14 @@ def make_job(kind: str, search: Search, store: str, options: Options) -> Job:
         "method": options.method,
         "seed": options.seed,
         "truths": list(TRUTHS) if kind == "bias" else list(TRUTHS)[:1],
-        **_systematics(kind, search, options.method),
+        **_systematics(kind, search),
     }
     regions = list(engine.grids(search))
     return Job.of(kind, facts, tuple(_keys(regions, toys, options.toys_a_block)))
 
 
-def _systematics(kind: str, search: Search, method: str) -> dict[str, str]:
-    """Say which systematics enter a study: those of asymptotic limits in its fits, in those of a bias none.
+def _systematics(kind: str, search: Search) -> dict[str, str]:
+    """Say which systematics enter a study: those of limits in its fits, in those of a bias none.
 
     Raises
     ------
@@ -169,12 +169,8 @@ def _systematics(kind: str, search: Search, method: str) -> dict[str, str]:
     """
     if kind == "bias":
         return {"include": "nothing", "systematics": "none: a bias is that of the background's shape alone"}
-    like = method if kind == "coverage" else "asymptotic"
-    scan.check_sizes(search, like)
-    return {
-        "include": systematics.included(search, like),
-        "systematics": systematics.describe(search, like),
-    }
+    scan.check_sizes(search)
+    return {"include": systematics.included(search), "systematics": systematics.describe(search)}
 
 
 def _check_numbers(options: Options) -> None:

@@ -175,6 +175,19 @@ def from_json(content: str) -> Search:
         raise InputError(f"not a stored search definition: {error}") from error
 
 
+def with_toys(search: Search, toys: int) -> Search:
+    """Return a search whose method throws another number of toys; it is another definition, and says so.
+
+    Raises
+    ------
+    InputError
+        If the number is out of range.
+    """
+    content = json.loads(search.canonical)
+    content["method"]["toys"] = toys
+    return from_json(json.dumps(content))
+
+
 def json_schema() -> dict[str, Any]:
     """Return a JSON schema of definitions, for editors."""
     schema = Search.model_json_schema(mode="validation", by_alias=True)

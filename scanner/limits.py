@@ -110,7 +110,7 @@ def scan_block(
     """
     parameters = {**search.configurations[configuration].parameters, **point}
     expected = block_model(search, grid, counts, block, parameters)
-    include = included(search, method)
+    include = included(search)
     problem = _problem(search, grid, counts, block, expected, configuration, identity, include)
     mass = grid.mass[block]
     extra: Results = {}

@@ -20,6 +20,14 @@ Method = Annotated[
         help="auto, asymptotic, minos, counting, toys, bayesian, feldman_cousins; the definition's if empty."
     ),
 ]
+Toys = Annotated[
+    int | None,
+    typer.Option(
+        help="Toys a hypothesis, in place of the definition's; 0 lets auto count instead.",
+        min=0,
+        max=10_000_000,
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.", min=0)]
 RowsABlock = Annotated[int, typer.Option(help="Rows of a block of the pass.", min=1)]
 WindowsABlock = Annotated[int, typer.Option(help="Windows of a block of fits.", min=1)]
@@ -35,10 +43,19 @@ def register(app: typer.Typer) -> None:
     app.command()(status)
 
 
+def _loaded(search: str, toys: int | None) -> Any:
+    """Return the definition, with another number of toys where one is given."""
+    from scanner import definition
+
+    found = definition.load(search)
+    return found if toys is None else definition.with_toys(found, toys)
+
+
 def plan(
     search: Search,
     store: Store = "",
     method: Method = "",
+    toys: Toys = None,
     workers: Workers = 1,
     rows_a_block: RowsABlock = 1 << 24,
     windows_a_block: WindowsABlock = 256,
@@ -46,9 +63,8 @@ def plan(
 ) -> None:
     """Show blocks, memory and time of a scan."""
     from jobs import scan as jobs_scan
-    from scanner import definition
 
-    found = definition.load(search)
+    found = _loaded(search, toys)
     options = jobs_scan.Options(method or found.method.limit, 0, rows_a_block, windows_a_block)
     made = jobs_scan.plan_of(found, store, options)
     cost = jobs_scan.plan_cost(made, workers)
@@ -70,6 +86,7 @@ def scan(
     store: Store = "",
     workers: Workers = 0,
     method: Method = "",
+    toys: Toys = None,
     seed: Seed = 0,
     rows_a_block: RowsABlock = 1 << 24,
     windows_a_block: WindowsABlock = 256,
@@ -83,11 +100,10 @@ def scan(
     """Scan an event store into a limit cube."""
     from jobs import additions, spurious
     from jobs import scan as jobs_scan
-    from scanner import definition
     from storage import cubes
     from storage.events import EventStore
 
-    found = definition.load(search)
+    found = _loaded(search, toys)
     if spurious_signal:
         luminosity = EventStore.open(store).luminosity or found.luminosity
         found = spurious.with_spurious_signal(found, spurious_signal, luminosity)

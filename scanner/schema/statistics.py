@@ -126,7 +126,8 @@ class Method(Strict):
         ge=0,
         le=10_000_000,
         strict=True,
-        description="pseudo-experiments a hypothesis; with 0 auto throws none, others their own number",
+        description="pseudo-experiments a hypothesis, up to 16 times as many where the limit's error asks "
+        "for them; with 0 auto throws none, others their own number",
     )
     prior: Literal["flat in yield", "flat in coupling", "1/sqrt(yield)"] = "flat in yield"
 

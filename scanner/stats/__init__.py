@@ -27,15 +27,11 @@ METHODS: dict[str, Callable[[BinnedProblem, Settings], Limits]] = {
 }
 """Methods of limits by name: each takes a problem and the settings."""
 
-WITH_NUISANCES = ("auto", "asymptotic", "counting", "minos")
-"""Methods that take windows with constrained nuisances."""
-
 __all__ = [
     "CALCULATORS",
     "METHODS",
     "METHOD_MEANINGS",
     "STATUS_MEANINGS",
-    "WITH_NUISANCES",
     "CountingData",
     "CountingResult",
     "Limits",

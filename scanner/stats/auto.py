@@ -1,6 +1,6 @@
 """Counting, toys or asymptotic formulas, as the expected counts of a window ask; and for projections."""
 
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Protocol
 
 import numpy as np
@@ -56,15 +56,11 @@ def automatic_limits(problem: BinnedProblem, settings: Settings) -> Limits:
     Toys are thrown from COUNTED on, where `settings.toys` is not 0; everywhere else, and where the former
     found no limit, events are counted. `method` records which is which.
 
-    Toys know no nuisances: where these only scale the signal, the limits of toys grow by what the average
-    over that scale makes of the counted ones, and else events are counted in their place. Windows that
-    hold known peaks are neither counted nor thrown, and have asymptotic limits whatever their counts.
+    Windows that hold known peaks are not counted: without toys they have asymptotic limits whatever their
+    counts.
     """
     limits, windows = without_toys(problem, settings)
-    if problem.nuisances is None or counting.only_scales(problem.nuisances):
-        bare = replace(problem, nuisances=None)
-        limits = toys.with_toys(bare, settings, limits, windows)
-        limits = counting.widened(problem, settings, limits, windows)
+    limits = toys.with_toys(problem, settings, limits, windows)
     limits = counting.with_counting(problem, settings, limits)
     peaking = np.any(counting.known_events(problem), axis=1)
     left = np.flatnonzero(peaking & ~np.isfinite(limits.yield_limit))

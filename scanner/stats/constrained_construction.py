@@ -8,6 +8,7 @@ import numpy as np
 from scanner.likelihoods.binned import BinnedProblem, Floats
 from scanner.likelihoods.expectation import Expectation
 from scanner.likelihoods.fit import USABLE, fit
+from scanner.stats.constrained_ratios import free_fits
 from scanner.stats.construction import INTERVAL_STREAM, Construction
 from scanner.stats.sampling import OBSERVABLES, normal_numbers
 
@@ -32,18 +33,23 @@ class Truth:
 class ConstrainedConstruction(Construction):
     """The same with constrained nuisances, whose global observables fluctuate in toys; sets are problems.
 
-    A window without events, and with nothing fixed in it, has no fit with nuisances: such a toy counts as
-    less like any yield than the data.
+    A window without events is given a speck of one, since a fit with nuisances needs some.
     """
 
     def ratios(self, counts: Any, yields: Floats) -> tuple[Floats, Floats]:
         """Return t (T, G) of windows at yields (G,), and ŝ ≥ 0 (T,); NaN where a fit fails."""
         sets: BinnedProblem = counts
-        ask = sets.windows == 1  # of toys, those that fail are counted
-        free = fit(sets, second_opinion=ask)
-        null = fit(sets, np.zeros(sets.windows), second_opinion=ask)
+        fits = free_fits(sets, with_null=False)
+        ratios: Floats = np.array([fits.ratio(s) for s in yields]).T
+        if sets.windows == 1 and np.isnan(ratios).any():  # of toys, those that fail are counted
+            return self._second_opinion(sets, yields)
+        return ratios, fits.yields
+
+    def _second_opinion(self, sets: BinnedProblem, yields: Floats) -> tuple[Floats, Floats]:
+        """Return the same of the data, with iminuit's help."""
+        free, null = fit(sets), fit(sets, np.zeros(sets.windows))
         least = np.where(free.yields < 0.0, null.nll, free.nll)
-        fixed = [fit(sets, np.full(sets.windows, s), second_opinion=ask).nll for s in yields]
+        fixed = [fit(sets, np.full(sets.windows, s)).nll for s in yields]
         ratios: Floats = np.maximum(2.0 * (np.array(fixed) - least), 0.0).T
         return ratios, np.maximum(free.yields, 0.0)
 

@@ -5,23 +5,28 @@ observables, and the measured factors of the template statistics, are thrown aro
 their constraints, as the counts are (arXiv:1007.1727, section 2; CERN-OPEN-2012-016).
 """
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from scanner.kernels.constrained.batch import ERROR, INFORMATION, NLL
+from scanner.kernels.constrained.batch import ERROR, INFORMATION
 from scanner.likelihoods.binned import BinnedProblem, Floats
 from scanner.likelihoods.constrained import ConstrainedFit, fit_constrained
 from scanner.likelihoods.nuisances import Nuisances
-from scanner.stats.pseudo import BACKGROUND_STREAM, SIGNAL_STREAM, Sample
+from scanner.stats.constrained_ratios import FreeFits, free_fits, with_specks
+from scanner.stats.pseudo import BACKGROUND_STREAM, GUIDE_STREAM, GUIDED, SIGNAL_STREAM, Sample
 from scanner.stats.sampling import normal_numbers, poisson_toys
 
-AT_ONCE = 1000
+AT_ONCE = 500
 """Toys that are fitted as the windows of one problem."""
 AUXILIARY = 2
 """Added to a stream of counts for the stream of their global observables."""
-SPECK = 1e-6
-"""Events that a toy without any is given where most are expected: a fit needs some."""
+DECISIVE = 1e6
+"""Largest logarithm of a ratio of densities."""
+
+Batch = tuple[BinnedProblem, FreeFits]
+"""Toys as the windows of a problem, and their fits."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +61,15 @@ class ConstrainedWindow:
     """
 
     def __init__(self, problem: BinnedProblem, window: int) -> None:
-        self._data = problem.select(np.array([window]))
+        self._data = with_specks(problem.select(np.array([window])))
         self._key = int(problem.keys[window])
         self._null = self._fit_data(0.0)
         self._free = self._fit_data(np.nan)
         self.status = int(self._null.status[0] if self._free.found[0] else self._free.status[0])
-        self._kept: list[tuple[BinnedProblem, Floats, Floats, Floats]] = []
+        self._own = free_fits(self._data, with_null=True)
+        self._kept: dict[int, list[Batch]] = {}
+        deficit = self._free.found[0] and self._free.yields[0] < -GUIDED * self.spread
+        self._guide = self._truth(self._free) if deficit else None
 
     @property
     def best_yield(self) -> float:
@@ -75,28 +83,39 @@ class ConstrainedWindow:
         return error if error > 0.0 else float(self._null.numbers[0, INFORMATION] ** -0.5)
 
     def sample(self, signal_yield: float, count: int) -> Sample:
-        """Test a yield with the toys 0 … count − 1 of both hypotheses."""
+        """Test a yield with the toys 0 … count − 1 of both hypotheses, and of the best fit to a deficit."""
         alternative = self._fit_data(signal_yield)
         if not alternative.found[0]:
             nothing = np.full(count, np.nan)
             return Sample(np.nan, nothing, nothing, np.zeros(count), np.zeros(count))
-        null, truth = self._truth(self._null), self._truth(alternative)
-        parts = [self._test_background(i, signal_yield) for i in range(self._batches(count))]
-        background = np.concatenate([q for _, q in parts])[:count]
-        ratios = [truth.log_density(toys) - null.log_density(toys) for toys, _ in parts]
-        signal, signal_ratios = np.empty(0), np.empty(0)
-        for first in range(0, count, AT_ONCE):
-            toys = self._throw(truth, int(SIGNAL_STREAM), first, min(AT_ONCE, count - first))
-            signal = np.append(signal, _qmu_tilde(toys, *_free_fits(toys)[:2], signal_yield))
-            signal_ratios = np.append(signal_ratios, truth.log_density(toys) - null.log_density(toys))
-        observed = _qmu_tilde(self._data, *_free_fits(self._data)[:2], signal_yield)[0]
-        return Sample(float(observed), signal, background, signal_ratios, np.concatenate(ratios)[:count])
+        truth, null = self._truth(alternative), self._truth(self._null)
+        truths = [null, truth] + ([self._guide] if self._guide is not None else [])
+        signal = self._tested(_fresh(self, truth, count), signal_yield, truths)
+        background = self._tested(self._keep(BACKGROUND_STREAM, null, count), signal_yield, truths)
+        observed = float(self._own.qmu_tilde(signal_yield)[0])
+        background = background[:, :count]
+        both = (signal[0], background[0], signal[1], background[1])
+        if self._guide is None:
+            return Sample(observed, *both)
+        kept = self._keep(GUIDE_STREAM, self._guide, count)
+        guide = self._tested(kept, signal_yield, truths)[:, :count]
+        return Sample(observed, *both, guide[0], guide[1], (signal[2], background[2], guide[2]))
+
+    def _tested(self, batches: Iterable[Batch], signal_yield: float, truths: Sequence[Truth]) -> Floats:
+        """Return q̃_μ of toys, and ln of the densities of other truths over that of the first, (T, N)."""
+        rows = []
+        for toys, fits in batches:
+            densities = np.array([truth.log_density(toys) for truth in truths])
+            with np.errstate(invalid="ignore"):
+                ratios = np.clip(densities[1:] - densities[0], -DECISIVE, DECISIVE)
+            rows.append(np.concatenate([fits.qmu_tilde(signal_yield)[None], ratios]))
+        return np.concatenate(rows, axis=1)
 
     def excesses(self, count: int) -> tuple[float, Floats]:
         """Return q₀ of the data and of the toys without signal."""
-        kept = [self._kept[i] for i in range(self._batches(count))]
-        q = np.concatenate([_excess(yields, best, null) for _, yields, best, null in kept])[:count]
-        return float(_excess(*_free_fits(self._data))[0]), q
+        kept = self._keep(BACKGROUND_STREAM, self._truth(self._null), count)
+        q = np.concatenate([fits.excess() for _, fits in kept])[:count]
+        return float(self._own.excess()[0]), q
 
     def _fit_data(self, signal_yield: float) -> ConstrainedFit:
         return fit_constrained(self._data, np.full(1, signal_yield))
@@ -108,7 +127,7 @@ class ConstrainedWindow:
         centres = np.append(fit.theta[0, :names], fit.beta[0])
         return Truth(np.maximum(fit.expected[0], 0.0), centres, spreads)
 
-    def _throw(self, truth: Truth, stream: int, first: int, count: int) -> BinnedProblem:
+    def throw(self, truth: Truth, stream: int, first: int, count: int) -> BinnedProblem:
         """Throw toys first … first + count − 1 of a hypothesis, as the windows of a problem."""
         size = truth.centres.size
         streams = {"stream": stream + AUXILIARY}
@@ -120,17 +139,20 @@ class ConstrainedWindow:
         counts = poisson_toys(truth.counts, self._key, first, count, stream=stream)
         return replace(toys, counts=counts, nuisances=moved)
 
-    def _batches(self, count: int) -> int:
-        """Throw and fit the toys without signal that there are not yet; return how many batches do."""
-        batches = -(-count // AT_ONCE)
-        for i in range(len(self._kept), batches):
-            toys = self._throw(self._truth(self._null), int(BACKGROUND_STREAM), i * AT_ONCE, AT_ONCE)
-            self._kept.append((toys, *_free_fits(toys)))
-        return batches
+    def _keep(self, stream: np.uint64, truth: Truth, count: int) -> list[Batch]:
+        """Return the batches of toys that do not depend on the yield; each is thrown and fitted once."""
+        kept, batches = self._kept.setdefault(int(stream), []), -(-count // AT_ONCE)
+        for i in range(len(kept), batches):
+            toys = self.throw(truth, int(stream), i * AT_ONCE, AT_ONCE)
+            kept.append((toys, free_fits(toys, with_null=stream == BACKGROUND_STREAM)))
+        return kept[:batches]
 
-    def _test_background(self, batch: int, signal_yield: float) -> tuple[BinnedProblem, Floats]:
-        toys, yields, best, _ = self._kept[batch]
-        return toys, _qmu_tilde(toys, yields, best, signal_yield)
+
+def _fresh(window: ConstrainedWindow, truth: Truth, count: int) -> Iterator[Batch]:
+    """Throw and fit the toys of a hypothesis with signal, batch by batch."""
+    for first in range(0, count, AT_ONCE):
+        toys = window.throw(truth, int(SIGNAL_STREAM), first, min(AT_ONCE, count - first))
+        yield toys, free_fits(toys, with_null=False)
 
 
 def _nuisances(problem: BinnedProblem) -> Nuisances:
@@ -144,38 +166,3 @@ def _observables(problem: BinnedProblem) -> Floats:
     """Return the global observables (N, J + B)."""
     nuisances = _nuisances(problem)
     return np.concatenate([nuisances.observed, nuisances.measured], axis=1)
-
-
-def _fitted(problem: BinnedProblem, yields: Floats) -> tuple[Floats, Floats]:
-    """Return the yields and the NLL of fits, NaN where one fails."""
-    result = fit_constrained(_with_specks(problem), yields)
-    nll = np.where(result.found, result.numbers[:, NLL], np.nan)
-    return np.where(result.found, result.yields, np.nan), nll
-
-
-def _with_specks(problem: BinnedProblem) -> BinnedProblem:
-    empty = problem.counts.sum(axis=1) == 0.0
-    if not empty.any():
-        return problem
-    counts = problem.counts.copy()
-    counts[empty, np.argmax(problem.signal, axis=1)[empty]] = SPECK
-    return replace(problem, counts=counts)
-
-
-def _free_fits(problem: BinnedProblem) -> tuple[Floats, Floats, Floats]:
-    """Return max(ŝ, 0), the NLL there, and that without signal, (N,)."""
-    yields, best = _fitted(problem, np.full(problem.windows, np.nan))
-    _, null = _fitted(problem, np.zeros(problem.windows))
-    return np.where(yields < 0.0, 0.0, yields), np.where(yields > 0.0, best, null), null
-
-
-def _excess(yields: Floats, best: Floats, null: Floats) -> Floats:
-    """Return q₀ (eq. 12)."""
-    return np.where(yields > 0.0, np.maximum(2.0 * (null - best), 0.0), 0.0 * (null + yields))
-
-
-def _qmu_tilde(problem: BinnedProblem, yields: Floats, best: Floats, signal_yield: float) -> Floats:
-    """Return q̃_μ (eq. 16) of the windows (N,), NaN where a fit fails."""
-    _, fixed = _fitted(problem, np.full(problem.windows, signal_yield))
-    q = np.maximum(2.0 * (fixed - best), 0.0)
-    return np.where(yields >= signal_yield, 0.0 * yields, q)

@@ -68,31 +68,6 @@ def with_counting(problem: BinnedProblem, settings: Settings, limits: Limits) ->
     )
 
 
-def only_scales(nuisances: Nuisances) -> bool:
-    """Tell whether nuisances do nothing but scale the signal."""
-    signal = np.ones(nuisances.norm.shape[2], dtype=np.bool_)
-    last = signal.size - nuisances.parts.shape[1]
-    signal[1:last] = False
-    scaled = not np.any(nuisances.norm[:, :, ~signal])
-    return scaled and not (np.any(nuisances.shape) or np.any(nuisances.fixed) or np.any(nuisances.statistics))
-
-
-def widened(problem: BinnedProblem, settings: Settings, limits: Limits, windows: NDArray[np.int64]) -> Limits:
-    """Return `limits` with those of some windows, grown as the average over the signal's scale asks."""
-    if problem.nuisances is None or windows.size == 0:
-        return limits
-    part = problem.select(windows)
-    spread, extra = core_uncertainties(part)
-    rows, _ = run_kernel(part, settings.confidence_level, extra)
-    exact = rows.copy()
-    average_windows(spread, NODES, WEIGHTS, np.array(QUANTILES), np.log1p(-settings.confidence_level), rows)
-    growth = np.nan_to_num(rows[:, columns.LIMIT :] / exact[:, columns.LIMIT :], nan=1.0)
-    observed, expected = limits.yield_limit.copy(), limits.expected.copy()
-    observed[windows] *= growth[:, 0]
-    expected[windows] *= growth[:, 1:]
-    return replace(limits, yield_limit=observed, expected=expected)
-
-
 def known_events(problem: BinnedProblem) -> Floats:
     """Return the events (W, B) of samples of known size, which no interpolation from beside finds."""
     if problem.nuisances is None:

@@ -12,6 +12,7 @@ from scanner.constants import QUANTILES
 from scanner.likelihoods.binned import BinnedProblem, Floats
 from scanner.stats.asymptotic import asymptotic_limits_above
 from scanner.stats.constrained_construction import ConstrainedConstruction
+from scanner.stats.constrained_ratios import with_specks
 from scanner.stats.construction import Construction
 from scanner.stats.limits import FELDMAN_COUSINS, NO_LIMIT, Limits
 from scanner.stats.posterior import BAND_TOYS, band
@@ -20,8 +21,10 @@ from scanner.stats.settings import Settings
 
 def construction_of(problem: BinnedProblem, w: int, settings: Settings) -> Construction:
     """Return the construction of one window."""
-    kind = Construction if problem.nuisances is None else ConstrainedConstruction
-    return kind(problem.select(np.array([w])), settings.confidence_level, settings.toys)
+    one = problem.select(np.array([w]))
+    if problem.nuisances is None:
+        return Construction(one, settings.confidence_level, settings.toys)
+    return ConstrainedConstruction(with_specks(one), settings.confidence_level, settings.toys)
 
 
 def intervals_cover(problem: BinnedProblem, signal_yield: float, settings: Settings) -> Floats:

@@ -30,14 +30,14 @@ DEGREES = 5.0
 """Degrees of freedom of the multivariate t distribution that is sampled from."""
 FIRST, LAST = 64, 16_384
 """Samples of a replicate to begin with, and the most ..."""
-LAST_OF_MANY = 4096
-"""... with nuisances, where a sample costs more."""
+LAST_OF_MANY, LAST_OF_TOYS = 2048, 256
+"""... with nuisances, where a sample costs more; and those of toys of such a window."""
 RELATIVE_ERROR = 0.005
 """Standard error of a limit, relative to it, that is good enough; a worse one is no limit."""
+WORST_ERROR = 0.1
+"""The same with nuisances, where the most samples are not good enough: `yield_limit_error` tells."""
 BAND_TOYS = 200
 """Toys of the expected limits: quantiles of them are good to a few percent."""
-BAND_TOYS_OF_MANY = 50
-"""The same with nuisances, where each toy costs as much as a thousand without."""
 BAND_ERROR = 0.02
 """Relative standard error of each toy's limit."""
 TOY_STREAM = 1
@@ -87,17 +87,17 @@ def bayesian_limits(problem: BinnedProblem, settings: Settings) -> Limits:
     """Return Bayesian upper limits of every window, whatever its counts.
 
     The standard error of an observed limit, `yield_limit_error`, is below `RELATIVE_ERROR` of it: more
-    samples are taken until it is, and where the most are not enough there is no limit. Expected limits
-    are quantiles of the limits of `BAND_TOYS` toys (fewer with nuisances, or by `settings.toys`) of the
-    background-only fit, of a relative standard error below `BAND_ERROR` each. Yield, error and significance
-    are those of the fit.
+    samples are taken until it is, and where the most are not enough there is no limit; with nuisances there
+    is one up to `WORST_ERROR`. Expected limits are quantiles of the limits of `BAND_TOYS` toys (fewer by
+    `settings.toys`) of the background-only fit, of a relative standard error below `BAND_ERROR` each. Yield,
+    error and significance are those of the fit.
     """
     limits = asymptotic_limits_above(problem, settings, np.inf)
     null = fit(problem, np.zeros(problem.windows))
     expected = np.full((problem.windows, len(QUANTILES)), np.nan)
     observed, errors = np.full((2, problem.windows), np.nan)
     failed = np.zeros(problem.windows, dtype=np.int64)
-    toys = min(BAND_TOYS if problem.nuisances is None else BAND_TOYS_OF_MANY, settings.toys)
+    toys = min(BAND_TOYS, settings.toys)
     for w in range(problem.windows):
         data = credible(problem, w, problem.counts[w : w + 1], settings, RELATIVE_ERROR)
         observed[w], errors[w] = data.limits[0], data.errors[0]
@@ -177,20 +177,21 @@ def _run(
 
 
 def credible_sets(sets: BinnedProblem, settings: Settings, accuracy: float) -> Credible:
-    """Return the limits of windows with nuisances, each a data set, NaN if not `accuracy` good."""
+    """Return the limits of windows with nuisances, each a data set, NaN if worse than `WORST_ERROR`."""
     result = Credible(np.full(sets.windows, np.nan), np.full(sets.windows, np.nan), [[] for _ in sets.counts])
     start = starting_coefficients(sets)
     for t in range(sets.windows):
         posterior = Posterior(sets, t, prior_power(settings))
-        centre = posterior.centre(start[t, : sets.terms[t]])
-        size = FIRST if accuracy <= RELATIVE_ERROR else FIRST // 4
-        while centre is not None and size <= LAST_OF_MANY:
-            points = proposal_points(int(sets.keys[t]), size, centre.theta.size)
-            densities = posterior.densities(centre, *points)
+        centres = posterior.centres(start[t, : sets.terms[t]])
+        size, last = (FIRST, LAST_OF_MANY) if accuracy <= RELATIVE_ERROR else (FIRST // 4, LAST_OF_TOYS)
+        while centres is not None and size <= last:
+            densities = posterior.densities(
+                centres, *proposal_points(int(sets.keys[t]), size, posterior.size)
+            )
             if not densities:
                 break
             limit, error = pooled_limit(densities, settings.confidence_level)
-            if error <= accuracy * limit:
+            if error <= accuracy * limit or (size == last and error <= WORST_ERROR * limit):
                 result.limits[t], result.errors[t], result.densities[t] = limit, error, densities
                 break
             size *= 2

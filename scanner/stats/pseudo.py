@@ -1,19 +1,27 @@
 """The pseudo-experiments of one window: what the method of toys asks for, and the linear likelihood's."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
 from scanner.kernels.algebra import TILE
-from scanner.kernels.linear.window import IMPOSSIBLE, NOT_CONVERGED, OK, usable
+from scanner.kernels.linear.window import IMPOSSIBLE, NOT_CONVERGED, OK, ZERO, usable
 from scanner.kernels.linear.workspace import DATA, EXPECTED, THETA
 from scanner.kernels.toys import fits as kernel_fits
 from scanner.kernels.toys import tests as kernel
 from scanner.likelihoods.binned import BinnedProblem, Floats
+from scanner.likelihoods.fit import USABLE, fit
+from scanner.stats.sampling import poisson_toys
 
 BACKGROUND_STREAM, SIGNAL_STREAM = np.uint64(0), np.uint64(1)
 """Streams of the window's key for the toys of the two hypotheses: p-values are independent."""
+GUIDE_STREAM = np.uint64(4)
+"""The same for toys of the data's best fit."""
+GUIDED = 1.0
+"""Deficit of the data, in standard deviations of the yield, from which toys of their best fit are thrown."""
+AT_ONCE = 2000
+"""Toys whose counts are held at a time."""
 
 Model = tuple[Floats, tuple[Floats, Floats, Floats], int, float, bool]
 """What the kernels know of the likelihood: combined templates, arrays, terms, yield's scale, dense."""
@@ -32,6 +40,12 @@ class Sample:
     """(N,) ln L_μ/L_0 of the truths of the two hypotheses, for the toys with signal."""
     background_log_ratio: Floats
     """(N,) the same for those without; not told where q̃_μ is 0 for ŝ ≥ μ."""
+    guide: Floats = field(default_factory=lambda: np.empty(0))
+    """(N,) q̃_μ of toys of the data's best fit where that is a deficit, else (0,)."""
+    guide_log_ratio: Floats = field(default_factory=lambda: np.empty(0))
+    """(N,) ln L_μ/L_0 for these."""
+    guidance: tuple[Floats, ...] = ()
+    """ln L_g/L_0 of the truth of the best fit, for the toys with signal, without, and of the best fit."""
 
 
 class PseudoExperiments(Protocol):
@@ -71,10 +85,12 @@ class LinearWindow:
 
     def __init__(self, problem: BinnedProblem, window: int) -> None:
         w, terms = window, int(problem.terms[window])
+        self._problem = problem.select(np.array([window]))
         rows = [*problem.background[w, :terms], problem.signal[w]]
         if problem.nuisances is not None and problem.nuisances.fixed.shape[1] > 0:
             rows.append(problem.nuisances.fixed[w].sum(axis=0))
         live = np.any(np.array(rows) != 0.0, axis=0)
+        self._live = live
         templates = np.zeros((-(-len(rows) // TILE) * TILE, int(live.sum())))
         templates[: len(rows)] = np.array(rows)[:, live]
         self._templates, self._whitened = templates, np.empty_like(templates)
@@ -101,6 +117,21 @@ class LinearWindow:
         self._observed = np.array([fit[0] * self._spread, *fit[1:]])
         if not np.isfinite(self._observed[kernel.YIELD]):
             self.status = NOT_CONVERGED
+        self._guide = self._deficit()
+
+    def _deficit(self) -> Floats | None:
+        """Return the expectation of the best fit (B,) where its yield is well below zero."""
+        if self.best_yield > 0.0:
+            return None
+        free = fit(self._problem)
+        if free.status[0] not in USABLE or not free.yields[0] < -GUIDED * self.spread:
+            return None
+        coefficients = np.nan_to_num(free.background[0])
+        expected = coefficients @ self._problem.background[0] + free.yields[0] * self._problem.signal[0]
+        if self._problem.nuisances is not None:
+            expected = expected + self._problem.nuisances.fixed[0].sum(axis=0)
+        means: Floats = np.where(expected < ZERO, 0.0, expected)[self._live]
+        return means
 
     @property
     def best_yield(self) -> float:
@@ -126,7 +157,33 @@ class LinearWindow:
         model, fits = self._start_at(signal_yield), self._fits[:count]
         test = (signal_yield, logs, offset, background)
         kernel.test_background(*model, self._key, BACKGROUND_STREAM, fits, *test)
-        return Sample(float(observed), signal[0], background[0], signal[1], background[1])
+        both = (signal[0], background[0], signal[1], background[1])
+        if self._guide is None or not np.isfinite(observed):
+            return Sample(float(observed), *both)
+        return Sample(float(observed), *both, *self._guides(signal_yield, count, means, logs, offset))
+
+    def _guides(
+        self, signal_yield: float, count: int, means: Floats, logs: Floats, offset: float
+    ) -> tuple[Floats, Floats, tuple[Floats, ...]]:
+        """Test a yield with toys of the best fit, and tell how likely it makes all toys."""
+        truth = self._guide if self._guide is not None else self._means
+        found, guidance = np.full((2, count), np.nan), np.zeros_like(means)
+        if usable(self._fit(truth, signal_yield)):
+            model = self._start(truth)
+            kernel.test_signal(*model, self._key, GUIDE_STREAM, signal_yield, logs, offset, found)
+        shift = kernel.set_log_ratio(truth, self._means, guidance)
+        streams = ((means, SIGNAL_STREAM), (self._means, BACKGROUND_STREAM), (truth, GUIDE_STREAM))
+        told = tuple(self._log_ratios(*one, count, guidance) - shift for one in streams)
+        return found[0], found[1], told
+
+    def _log_ratios(self, means: Floats, stream: np.uint64, count: int, logs: Floats) -> Floats:
+        """Return the sums of `logs` (B,) over the events of toys."""
+        key, which = int(self._key), int(stream)
+        parts = [
+            poisson_toys(means, key, first, min(AT_ONCE, count - first), stream=which) @ logs
+            for first in range(0, count, AT_ONCE)
+        ]
+        return np.concatenate(parts)
 
     def excesses(self, count: int) -> tuple[float, Floats]:
         """Return q₀ of the data and of the toys without signal."""

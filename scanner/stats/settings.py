@@ -20,8 +20,9 @@ class Settings:
     criterion : str
         ``cls`` for CLs (A. L. Read, J. Phys. G 28 (2002) 2693), ``clsb`` for CLs+b.
     toys : int
-        Pseudo-experiments that a method of toys throws for a hypothesis at most; with 0 the automatic
-        choice counts where it would throw any.
+        Pseudo-experiments of a hypothesis: the most of a yield that Feldman and Cousins's method tests; the
+        method of toys throws fewer to find limits, and up to 16 times as many where the error of one is
+        above 2%. With 0 the automatic choice counts where it would throw any.
     prior : str
         Bayesian prior of the signal, one of `PRIORS`.
     power : float

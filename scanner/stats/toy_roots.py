@@ -1,31 +1,29 @@
-"""The yields where toys reach a confidence level: few toys to find them, many at the one of the data.
+"""The yields where toys reach a confidence level: few toys to find them, more at the one of the data.
 
 Six curves of ln CLs (or of ln CLs+b) over the yield have one level in common: that of the data, and
 those of the five quantiles of the toys without signal. Every tested yield gives a point of all six.
 Toys of one number fluctuate together at all yields, so that the curves are smooth.
 
-A curve is estimated from the toys of both hypotheses, each weighted by its probability under one over
-that under the mixture of both (the balance heuristic, Veach and Guibas, SIGGRAPH 95, eq. 12). A toy
-without signal then counts a little as one with it: probabilities far below one over the number of toys
-are known, as the limits of deficits need. The data's limit itself rests on plain p-values, (k+1)/(N+1).
+At the data's limit toys are added until its stated error is small enough, or their number is at its cap.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import expit
 
-from scanner.constants import QUANTILES
 from scanner.likelihoods.binned import Floats
-from scanner.stats.pseudo import PseudoExperiments, Sample
+from scanner.stats.pseudo import PseudoExperiments
+from scanner.stats.toy_values import CURVES, failures, log_criteria, observed_criterion
 
-CURVES = 1 + len(QUANTILES)
-TIE = 1e-6
-"""Relative difference within which two values of q̃_μ are one: counts are discrete, fits are rounded."""
+PRECISION = 0.02
+"""Standard error of the data's limit, relative to it, at which no more toys are thrown."""
+GROWTH = 16
+"""How many times the toys that were asked for are thrown at most for that."""
 BAND_PART, BAND_LEAST = 8, 1000
 """Part of the toys that the six curves are found by, and how many these are at least."""
 ROUNDS = 12
+FASTEST = 8.0
+"""How many times as many toys the next round takes at most."""
 CLOSE = 0.1
 """Distance in ln CLs within which a point settles a curve, for its neighbours interpolate to there."""
 EDGE = 0.02
@@ -65,7 +63,7 @@ class Curves:
         self.yields = np.empty(0)
         self.values = np.empty((0, CURVES))
         """(points, 6) ln CLs less the level."""
-        self.thrown, self.failed = toys, 0
+        self.thrown = self.failed = self.common = 0
 
     def approach(self, guesses: Floats, least: float) -> None:
         """Test yields until every curve is settled, or its root is below `least`."""
@@ -85,7 +83,8 @@ class Curves:
         at = int(np.searchsorted(self.yields, signal_yield))
         self.yields = np.insert(self.yields, at, signal_yield)
         self.values = np.insert(self.values, at, values, axis=0)
-        self.thrown += self.toys
+        self.thrown += sample.signal.size
+        self.common = sample.background.size + sample.guide.size
         self.failed += failures(sample)
 
     def roots(self) -> Floats:
@@ -154,7 +153,8 @@ def find_roots(
     criterion : str
         ``cls`` or ``clsb``.
     toys : int
-        Pseudo-experiments of a hypothesis at the data's limit.
+        Pseudo-experiments of a hypothesis that are asked for; up to `GROWTH` times as many at the data's
+        limit, and an eighth, but 1000 or more, to find the curves.
     """
     least = VANISHING * float(guesses.min())
     curves = Curves(window, log_alpha, criterion, min(toys, max(BAND_LEAST, toys // BAND_PART)))
@@ -162,35 +162,50 @@ def find_roots(
     roots = curves.roots()
     known = np.array([roots[i] <= least or curves.is_settled(i) for i in range(CURVES)])
     roots = np.where(known, np.where(roots <= least, 0.0, roots), np.nan)
-    observed, error, thrown, failed = _refine(window, curves, float(roots[0]), criterion, toys)
+    refined = _refine(window, curves, float(roots[0]), criterion, GROWTH * toys)
     return Roots(
-        np.array([observed, *np.fmax.accumulate(roots[1:])]),
-        error,
-        curves.thrown + thrown,
-        curves.failed + failed,
+        np.array([refined.observed, *np.fmax.accumulate(roots[1:])]),
+        refined.error,
+        curves.thrown + refined.thrown + max(curves.common, refined.common),
+        curves.failed + refined.failed,
     )
 
 
-def _refine(
-    window: PseudoExperiments, curves: Curves, root: float, criterion: str, toys: int
-) -> tuple[float, float, int, int]:
-    """Return the data's limit from plain p-values of many toys, its error, and toys thrown and failed."""
-    thrown = failed = 0
+@dataclass
+class Refined:
+    """The data's limit and its error, NaN without, and toys thrown: with signal, and of other truths."""
+
+    observed: float
+    error: float = np.nan
+    thrown: int = 0
+    common: int = 0
+    failed: int = 0
+
+
+def _refine(window: PseudoExperiments, curves: Curves, root: float, criterion: str, most: int) -> Refined:
+    """Find the data's limit to `PRECISION` of itself, or as well as `most` toys of a hypothesis allow."""
+    found = Refined(root)
     if not root > 0.0:
-        return root, np.nan, 0, 0
-    slope = curves.slope(0)
+        return found
+    slope, count = curves.slope(0), curves.toys
     for _ in range(ROUNDS):
-        sample = window.sample(root, toys)
-        thrown, failed = thrown + toys, failed + failures(sample)
+        sample = window.sample(root, count)
+        found.thrown += sample.signal.size
+        found.failed += failures(sample)
+        found.common = sample.background.size + sample.guide.size
         value, error = observed_criterion(sample, criterion)
-        distance = value - curves.log_alpha
+        distance, uncertain = value - curves.log_alpha, abs(error / slope) / (PRECISION * root)
         if not np.isfinite(distance):
-            return np.nan, np.nan, thrown, failed
-        step = -distance / slope
-        if abs(distance) < max(CLOSE, 2.0 * error):
-            return root + step, abs(error / slope), thrown + toys - curves.toys, failed
-        root = min(max(root + step, 0.5 * root), 2.0 * root)
-    return np.nan, np.nan, thrown, failed
+            break
+        near = abs(distance) < max(CLOSE, 2.0 * error)
+        if near and np.isfinite(error) and (uncertain <= 1.0 or count == most):
+            found.observed, found.error = root - distance / slope, abs(error / slope)
+            return found
+        if near:
+            count = min(most, int(count * min(max(1.2 * uncertain**2, 1.5), FASTEST)) + 1)
+        root = min(max(root - distance / slope, 0.5 * root), 2.0 * root)
+    found.observed = np.nan
+    return found
 
 
 def distinct(signal_yields: Floats) -> list[float]:
@@ -215,74 +230,3 @@ def inverse_parabola(x: Floats, y: Floats) -> float:
     a, b, c = y[chosen]
     weights = [b * c / ((a - b) * (a - c)), a * c / ((b - a) * (b - c)), a * b / ((c - a) * (c - b))]
     return float(np.dot(weights, x[chosen]))
-
-
-def log_criteria(sample: Sample, criterion: str) -> Floats:
-    """Return ln CLs (or ln CLs+b) of the data and of the quantiles, (6,), from toys of both hypotheses.
-
-    The p-th quantile of the CLs of the toys without signal is that of the toy which a part p of them
-    has no smaller q̃_μ than, since CLs falls with q̃_μ. Without a toy as extreme, CLs is 1.
-    """
-    background = ordered(sample.background)
-    count = background.size
-    places = count - np.maximum(np.ceil(np.array(QUANTILES) * count).astype(np.int64), 1)
-    q = np.array([sample.observed, *background[places]])
-    both = extreme(np.concatenate([sample.signal, sample.background]))
-    weights = expit(np.concatenate([sample.signal_log_ratio, sample.background_log_ratio]))
-    order = np.argsort(both, kind="stable")
-    first = np.searchsorted(both[order], least_extreme(q))
-    p_signal = np.where(least_extreme(q) < 0.0, 1.0, _sums_from(weights[order], first) / count)
-    if criterion == "clsb":
-        p_background = np.ones(CURVES)
-    else:
-        p_background = np.where(least_extreme(q) < 0.0, 1.0, _sums_from(1.0 - weights[order], first) / count)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        values: Floats = np.where(p_background > 0.0, np.log(p_signal / p_background), 0.0)
-    values[np.isnan(q)] = np.nan
-    return values
-
-
-def _sums_from(values: Floats, first: NDArray[np.int64]) -> Floats:
-    sums: Floats = np.append(np.cumsum(values[::-1])[::-1], 0.0)[first]
-    return sums
-
-
-def observed_criterion(sample: Sample, criterion: str) -> tuple[float, float]:
-    """Return ln CLs (or ln CLs+b) of the data from plain p-values, and its standard deviation."""
-    q = np.array([sample.observed])
-    p_signal, variance = tail(ordered(sample.signal), q)
-    value = np.log(p_signal[0])
-    if criterion == "cls":
-        p_background, spread = tail(ordered(sample.background), q)
-        value, variance = value - np.log(p_background[0]), variance + spread
-    if np.isnan(sample.observed):
-        return np.nan, np.nan
-    return float(value), float(np.sqrt(variance[0]))
-
-
-def failures(sample: Sample) -> int:
-    """Count the toys with a fit that failed."""
-    return int(np.isnan(sample.signal).sum() + np.isnan(sample.background).sum())
-
-
-def extreme(q: Floats) -> Floats:
-    """Return q̃ with failed toys as the most extreme."""
-    return np.where(np.isnan(q), np.inf, q)
-
-
-def ordered(q: Floats) -> Floats:
-    """Return q̃ in rising order, failed toys last."""
-    return np.sort(extreme(q))
-
-
-def least_extreme(q: Floats) -> Floats:
-    """Return the smallest value that is as extreme as q̃."""
-    limit: Floats = q - TIE * (1.0 + np.where(np.isfinite(q), q, 0.0))
-    return limit
-
-
-def tail(rising: Floats, q: Floats) -> tuple[Floats, Floats]:
-    """Return P(≥ q) = (k+1)/(N+1) of toys in rising order, and the relative variance of k."""
-    k: NDArray[np.int64] = rising.size - np.searchsorted(rising, least_extreme(q))
-    p: Floats = np.asarray((k + 1.0) / (rising.size + 1.0))
-    return p, (1.0 - p) / (k + 1.0)

@@ -2,9 +2,10 @@
 
 CLs or CLs+b with q̃_μ (Cowan, Cranmer, Gross, Vitells, arXiv:1007.1727, eq. 16). At every tested yield
 toys are thrown with the background of the fit to the data at that yield, and, for the hypothesis
-without signal, with that of the fit at 0. A p-value is (k+1)/(N+1) for k of N toys at least as extreme
-as the data; expected limits are the yields where a quantile of the CLs of the toys without signal is at
-the level. A toy whose fit fails counts as at least as extreme, and is reported.
+without signal, with that of the fit at 0; where the data are a deficit, toys of their own best fit are added.
+All of them tell of both probabilities (`scanner.stats.toy_values`). Expected limits are the yields where a
+quantile of the CLs of the toys without signal is at the level. A toy whose fit fails counts as at least as
+extreme as the data, and is reported.
 """
 
 from dataclasses import replace
@@ -21,7 +22,8 @@ from scanner.stats.constrained_pseudo import ConstrainedWindow
 from scanner.stats.limits import NO_LIMIT, TOYS, Limits
 from scanner.stats.pseudo import LinearWindow, PseudoExperiments
 from scanner.stats.settings import Settings
-from scanner.stats.toy_roots import Roots, find_roots, observed_criterion, ordered, tail
+from scanner.stats.toy_roots import Roots, find_roots
+from scanner.stats.toy_values import observed_criterion, ordered, tail
 
 RESOLVED = 10
 """Toys at least as extreme as the data from which they tell the local p-value."""

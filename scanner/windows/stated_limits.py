@@ -45,7 +45,7 @@ def scan_stated(
         block,
         parameters=parameters,
         names=(identity, chosen.name),
-        include=included(search, method),
+        include=included(search),
     )
     single = problem.counts.shape[1] == 1 and method in COUNTED_METHODS
     found = _counted(problem, settings, method) if single else _fitted(problem, settings, method)

@@ -25,7 +25,6 @@ from scanner.definition import Search
 from scanner.errors import InputError
 from scanner.likelihoods.nuisances import Nuisances
 from scanner.schema.statistics import Systematic
-from scanner.stats import WITH_NUISANCES
 from scanner.windows.floating import floats
 from scanner.windows.joint import Part
 from scanner.windows.templates import WindowModel, signal_templates
@@ -67,24 +66,23 @@ def follow_counts(search: Search, include: str) -> bool:
     return any(term.on in YIELD_TARGETS and term.events is None for term in entering(search, include))
 
 
-def included(search: Search, method: str) -> str:
-    """Return which systematics enter limits by a method, a key of `INCLUDED`: all, or none that it knows."""
+def included(search: Search) -> str:
+    """Return which systematics enter limits, a key of `INCLUDED`: all, or none that the likelihood knows."""
     if search.background.shape == "counting":
         return "everything"
     binned = search.method.likelihood == "binned" and search.background.choose != "discrete_profile"
-    return "everything" if binned and not floats(search) and method in WITH_NUISANCES else "nothing"
+    return "everything" if binned and not floats(search) else "nothing"
 
 
-def describe(search: Search, method: str) -> str:
-    """Say which systematics enter limits by a method, and which do not and why."""
+def describe(search: Search) -> str:
+    """Say which systematics enter limits by any method, and which do not and why."""
     if not search.systematics:
         return "none: limits are statistical only"
-    if included(search, method) == "nothing":
+    if included(search) == "nothing":
         what = {
             "an unbinned likelihood": search.method.likelihood != "binned",
             "a likelihood with floating parameters": floats(search),
             "a profiled order of the background": search.background.choose == "discrete_profile",
-            f"the method {method}": True,
         }
         reason = next(text for text, found in what.items() if found)
         return f"none: {reason} knows no systematics, limits are statistical only"

@@ -63,8 +63,11 @@ def run(text, part=slice(30, 60), method="asymptotic"):
     return scan_block(search, grid, counts, part, configuration=0, exposure=EXPOSURE, method=method)
 
 
-def independent(grid, counts, w):
-    """Write the likelihood of a window for pyhf from its definition: two channels, one signal."""
+def independent(grid, counts, w, effects=None):
+    """Write the likelihood of a window for pyhf from its definition: two channels, one signal.
+
+    `effects` are the log-normal factors on the signal: by channel, sizes by nuisance.
+    """
     rates = {"ee": 0.2 * 0.8, "mumu": 0.3}
     channels, observations, start = [], [], 0
     for name, sigma, terms in (("ee", 0.016, 3), ("mumu", 0.010, 2)):
@@ -84,7 +87,8 @@ def independent(grid, counts, w):
                     {
                         "name": label,
                         "data": template.tolist(),
-                        "modifiers": [{"name": factor, "type": "normfactor", "data": None}],
+                        "modifiers": [{"name": factor, "type": "normfactor", "data": None}]
+                        + (scales((effects or {}).get(name, {})) if label == "signal" else []),
                     }
                     for label, template, factor in samples
                 ],
@@ -104,8 +108,15 @@ def independent(grid, counts, w):
         "measurements": [{"name": "limit", "config": {"poi": "yield", "parameters": parameters}}],
     }
     workspace = pyhf.Workspace(document)
-    model = workspace.model()
+    model = workspace.model(modifier_settings={"normsys": {"interpcode": "code4"}})
     return model, workspace.data(model)
+
+
+def scales(sizes):
+    return [
+        {"name": name, "type": "normsys", "data": {"lo": 1.0 / (1.0 + size), "hi": 1.0 + size}}
+        for name, size in sizes.items()
+    ]
 
 
 @pytest.fixture
@@ -133,6 +144,26 @@ def test_two_channels_are_those_of_pyhf(w, minuit):
         found["yield_limit_expected"][0, 2], data, model, test_stat="qtilde", return_expected_set=True
     )
     assert float(bands[2]) == pytest.approx(1.0 - LEVEL, rel=2e-3)
+
+
+def test_a_factor_on_both_channels_and_one_on_a_single_channel_are_those_of_pyhf(minuit):
+    """The luminosity is one nuisance of both channels, the efficiency of electrons theirs alone."""
+    text = PAIR + (
+        "systematics: {luminosity: {on: luminosity, size: 40%, source: user}, "
+        "electrons: {on: efficiency, size: 40%, channels: [ee], source: user}}\n"
+    )
+    search, grid = grid_of(text)
+    part = slice(47, 48)
+    counts = counts_of(search, grid, part)
+    found = scan_block(search, grid, counts, part, configuration=0, exposure=EXPOSURE, method="asymptotic")
+    shared = {"luminosity": 0.4}
+    model, data = independent(grid, counts[0], 47, {"ee": shared | {"electrons": 0.4}, "mumu": shared})
+    limit = found["yield_limit"][0]
+    level = pyhf.infer.hypotest(limit, data, model, test_stat="qtilde")
+    assert float(level) == pytest.approx(1.0 - LEVEL, rel=1e-3)
+    model, data = independent(grid, counts[0], 47, {"ee": shared | {"electrons": 0.4}, "mumu": {"own": 0.4}})
+    apart = pyhf.infer.hypotest(limit, data, model, test_stat="qtilde")
+    assert abs(float(apart) - float(level)) > 1e-3  # pyhf can tell one nuisance from two
 
 
 def test_rates_and_cross_sections_are_of_the_sum():

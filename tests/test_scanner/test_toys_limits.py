@@ -14,7 +14,7 @@ from scanner.likelihoods.nuisances import Nuisances
 from scanner.limits import method_settings
 from scanner.stats import METHOD_MEANINGS, METHODS, Settings
 from scanner.stats.pseudo import LinearWindow
-from scanner.stats.toy_roots import tail
+from scanner.stats.toy_values import tail
 from scanner.stats.toys import log_criterion
 
 TOYS = next(code for code, text in METHOD_MEANINGS.items() if text == "toys")
@@ -50,9 +50,9 @@ def test_counting_experiments(level, events, background, exact):
     limits = METHODS["toys"](known_background(events, background), Settings(level))
     error = limits.yield_limit_error[0]
     assert limits.method[0] == TOYS
-    assert error < 0.07 * exact
-    assert abs(limits.yield_limit[0] - exact) < 3.5 * error
-    assert limits.toys[0] >= 20_000
+    assert error < 0.02 * exact
+    assert abs(limits.yield_limit[0] - exact) < 3.5 * error + 6e-5  # four digits are known
+    assert limits.toys[0] > 2000
     assert limits.toys_failed[0] == 0
     p = poisson.sf(events - 1, background) if events > background else 1.0
     if p > 1e-3:
@@ -76,12 +76,25 @@ def test_errors_are_those_of_repetitions():
     assert expected == pytest.approx(np.full(60, 3.3072), rel=0.04)
 
 
-def test_deep_deficits_have_none():
-    """Not one toy is as extreme, so that nothing is known of CLs."""
-    limits = METHODS["toys"](known_background(0, 30.0), Settings(0.9, toys=2000))
-    assert np.isnan(limits.yield_limit[0])
-    assert METHOD_MEANINGS[int(limits.method[0])] == "none"
+@pytest.mark.parametrize(("events", "background"), [(0, 30.0), (5, 25.0), (12, 40.0)])
+def test_deep_deficits_are_known_by_toys_of_the_best_fit(events, background):
+    """Not one toy of either hypothesis in a thousand is as extreme: exact CLs are sums over n."""
+    limits = METHODS["toys"](known_background(events, background), Settings(0.9, toys=2000))
+    exact = counting_limit(events, background, 0.0, np.log(0.1))
+    error = limits.yield_limit_error[0]
+    assert error <= 0.02 * exact
+    assert abs(limits.yield_limit[0] - exact) < 3.5 * error + 1e-3 * exact
     assert np.isfinite(limits.expected[0]).all()
+
+
+def test_toys_are_added_until_the_error_is_small():
+    problem = known_background(3, 1.0)
+    few, many = (METHODS["toys"](problem, Settings(0.9, toys=toys)) for toys in (10, 4000))
+    assert few.yield_limit_error[0] > 0.02 * few.yield_limit[0]  # at the cap, and says so
+    assert many.yield_limit_error[0] <= 0.02 * many.yield_limit[0]
+    assert few.toys[0] < many.toys[0]
+    again = METHODS["toys"](problem.select(np.array([0, 0])), Settings(0.9, toys=10))
+    assert np.all(again.yield_limit == few.yield_limit[0])
 
 
 def test_clsb_is_stronger_and_may_exclude_every_yield():

@@ -11,7 +11,7 @@ from scanner.likelihoods.nuisances import Nuisances
 from scanner.stats import METHOD_MEANINGS, METHODS, Settings
 from scanner.stats.constrained_pseudo import ConstrainedWindow
 from scanner.stats.pseudo import LinearWindow
-from scanner.stats.toy_roots import ordered, tail
+from scanner.stats.toy_values import ordered, tail
 from scanner.stats.toys import pseudo_experiments
 
 SIGNAL = np.array([1.0, 3.0, 1.0]) / 5.0
@@ -57,7 +57,7 @@ def test_global_observables_are_thrown_around_the_conditional_values():
     window = ConstrainedWindow(one_window(statistics=0.1), 0)
     truth = window._truth(window._fit_data(6.0))
     assert truth.centres[0] != 0.0
-    toys = window._throw(truth, 1, 0, 4000)
+    toys = window.throw(truth, 1, 0, 4000)
     pulls = (
         toys.nuisances.observed[:, 0] - truth.centres[0],
         *(toys.nuisances.measured - truth.centres[1:]).T,

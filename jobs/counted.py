@@ -25,7 +25,7 @@ def uses_simulation(search: Search) -> bool:
 
 def used_samples(search: Search, samples: Sequence[Sample]) -> tuple[int, ...]:
     """Return the numbers of the samples that a scan reads: data, and the simulation that it asks for."""
-    others = {process.process for process in search.simulation if process.role != "background"}
+    others = {process.process for process in search.simulation if process.role in ("signal", "control")}
     found = [number for number, sample in enumerate(samples) if sample.kind in DATA_LIKE]
     if uses_templates(search):
         names = sample_names(search)
@@ -62,7 +62,7 @@ def check_simulation(search: Search, samples: Sequence[Sample], luminosity: floa
     if not found:
         raise InputError(
             f"search {search.name!r} takes its background from simulation, and the store holds none: ingest "
-            "or generate it with --kind simulation"
+            "it with --kind simulation, or generate processes of the role template"
         )
     if luminosity is None:
         raise InputError("a background from simulation needs the luminosity of the data: state it")

@@ -64,8 +64,8 @@ def generate(
 
 def signal(search: "Search", text: str) -> dict[str, float]:
     """Read an injected signal: its mass, its cross section, and whatever else its process takes."""
-    axis = search.scan_axis
-    known = {axis.name: axis.unit, "m": axis.unit, "cross_section": "fb", "ctau": "cm"}
+    known = {axis.name: axis.unit for axis in search.scan.values()}
+    known |= {"m": search.scan_axis.unit, "cross_section": "fb", "ctau": "cm"}
     return {name: number(name, value, known.get(name, "1")) for name, value in points(text).items()}
 
 

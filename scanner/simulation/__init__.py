@@ -11,6 +11,8 @@ import numpy as np
 from scanner.errors import InputError
 from scanner.simulation.b_to_kaon_photons import KaonALP, KaonMesons, KaonPhotonCombinations
 from scanner.simulation.base import Columns, Process
+from scanner.simulation.dark_higgs import DarkHiggsDimuon
+from scanner.simulation.dimuon_backgrounds import RadiatedDimuon, TauPairDimuon, TwoPhotonDimuon
 from scanner.simulation.four_muons import FourMuons, MuMuScalar, MuMuZPrime
 from scanner.simulation.photons import ALPGamma, EEGammaGamma, GammaGammaGamma
 from scanner.simulation.sampling import generator
@@ -35,6 +37,7 @@ PROCESSES: dict[str, Process] = {
         *(DipionInvisible(), DipionLeptons(), DipionCombinations()),
         *(TauAlpha(), TauLeptons(), TauPions()),
         *(GammaInvisible(), GammaALPInvisible(), GammaGammaLost(), EEGammaLost()),
+        *(DarkHiggsDimuon(), RadiatedDimuon(), TauPairDimuon(), TwoPhotonDimuon()),
         *(FallingSpectrum(), Peak()),
     )
 }

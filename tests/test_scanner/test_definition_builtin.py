@@ -20,6 +20,7 @@ BUILT_IN = (
     "ap_inv",
     "b_ka",
     "bump_hunt",
+    "dark_higgsstrahlung",
     "s_mumu",
     "tau_3mu",
     "tau_lalpha",

@@ -14,7 +14,10 @@ EVERY = pytest.mark.parametrize("name", PROCESSES)
 
 
 def parameters(name):
-    return SIGNAL | {"mass": MASSES.get(name, 3.0)} if get(name).role == "signal" else {}
+    if get(name).role != "signal":
+        return {}
+    second = {"m_hprime": 1.0} if "m_hprime" in get(name).parameters else {}
+    return SIGNAL | {"mass": MASSES.get(name, 3.0)} | second
 
 
 def chunk(name, events=300, key=(1, 0)):

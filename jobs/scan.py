@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 import scanner.query  # noqa: F401 - gives cubes the accessor `limits`
-from jobs import additions, blocks, counted, work
+from jobs import additions, blocks, counted, lived, work
 from jobs.executors import Executor, Task
 from jobs.plan import FOLD, ROWS_A_BLOCK, WINDOWS_A_BLOCK, Estimate, Plan, estimate, fit_blocks, pass_blocks
 from scanner import cube as cubes
@@ -48,7 +48,7 @@ def make_plan(search: Search, store: EventStore, url: str, options: Options) -> 
     check_method(options.method, search)
     check_yields(search, options.method)
     data = [sample.kind in DATA_LIKE for sample in store.samples]
-    used = counted.used_samples(search, store.samples)
+    used = {*counted.used_samples(search, store.samples), *lived.signal_samples(search, store.samples)}
     shards = [(shard.index, shard.rows) for shard in store.shards if shard.sample in used]
     if not any(data[shard.sample] for shard in store.shards):
         what = "holds zero rows of data" if any(data) else "holds no data"
@@ -57,7 +57,9 @@ def make_plan(search: Search, store: EventStore, url: str, options: Options) -> 
         )
     engine.check_units(search, {name: info.unit for name, info in store.columns.items()})
     try:
-        engine.selections(search, tuple(store.columns))  # a missing column is found before anything runs
+        # A missing column is found before anything runs.
+        engine.selections(search, tuple(store.columns))
+        engine.lived_selections(search, tuple(store.columns))
     except InputError as error:
         raise InputError(
             f"search {search.name!r} does not fit store {url}: {error}\n"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jobs import counted
+from jobs import counted, lived
 from jobs.plan import FOLD, FitBlock, PassBlock, Plan
 from jobs.templates import with_templates
 from scanner import definition, engine, kernels
@@ -17,10 +17,12 @@ from scanner.interpretation import Exposure
 from scanner.limits import Memory, method_settings, scan_block
 from scanner.reading.candidates import Candidates, refuse_many
 from scanner.reading.histogram import Histogram
+from scanner.reading.lived import LivedSelection
 from scanner.reading.selection import Selection
 from scanner.windows.axes import outer_points
 from scanner.windows.counted import count_block
 from scanner.windows.grid import WindowGrid
+from scanner.windows.lived import lived_search
 from scanner.windows.plane import CountingGrid
 from scanner.windows.stated_limits import scan_stated
 from storage.events import EventStore
@@ -93,6 +95,19 @@ class Run:
         """The compiled pass of each region."""
         stored = () if engine.stated(self.search) else tuple(self.store.columns)
         return engine.selections(self.search, stored)
+
+    @cached_property
+    def lived_selections(self) -> dict[str, LivedSelection]:
+        """The selection of each channel and its decays in flight; none without."""
+        stored = () if engine.stated(self.search) else tuple(self.store.columns)
+        return engine.lived_selections(self.search, stored)
+
+    def at(self, configuration: int, point: int) -> Search:
+        """Return the search at one point of the outer axes, its efficiencies those of simulated signals."""
+        if not self.search.decays:
+            return self.search
+        found = lived.signals(self.search, self.store.samples, self.folded, configuration)
+        return lived_search(self.search, found, configuration, point)
 
     @cached_property
     def parts(self) -> PartStore:
@@ -192,13 +207,19 @@ def run_pass(run: Run, block: PassBlock) -> Arrays:
         for region, selection in run.selections.items()
         for number in samples
     }
+    signals = lived.signal_samples(run.search, run.store.samples)
+    weighted = lived.empty(run.search, run.lived_selections, signals, len(outer_points(run.search)))
     for piece in block.pieces:
         number = run.shards[piece[0]].sample
+        if number in signals:
+            for sums in lived.fill(run.search, run.store, run.lived_selections, number, piece):
+                weighted = {name: weighted[name] + sums.get(name, 0) for name in weighted}
+            continue
         for filled in skipped(run, piece) or read(run, piece):
             for region, found in filled.items():
                 total[counted.histogram_name(region, run.store.samples[number], number)] += found
             _check_room(total)
-    return pack(total)
+    return pack(total) | weighted
 
 
 def _nothing(run: Run, histogram: Histogram) -> Filled:
@@ -246,11 +267,15 @@ def read(run: Run, piece: Piece) -> Iterator[dict[str, Filled]]:
 def fold(run: Run) -> None:
     """Sum what all passes left, in the order of their keys, and commit the sum."""
     total: dict[str, Filled] = {}
+    weighted: Arrays = {}
     for block in run.plan.passes:
-        for region, filled in unpack(run.parts.read(block.key).arrays).items():
+        arrays = run.parts.read(block.key).arrays
+        for region, filled in unpack(arrays).items():
             total[region] = total[region] + filled if region in total else filled
+        for name in (name for name in arrays if name.startswith(lived.PREFIX)):
+            weighted[name] = weighted[name] + arrays[name] if name in weighted else arrays[name]
         _check_room(total)
-    run.parts.commit(FOLD, pack(total))
+    run.parts.commit(FOLD, pack(total) | weighted)
 
 
 def run_fit(run: Run, block: FitBlock) -> Arrays:
@@ -267,7 +292,7 @@ def run_fit(run: Run, block: FitBlock) -> Arrays:
         grid = run.grid(block.region, number)
         for index, point in enumerate(outer_points(run.search)):
             found = scan_block(
-                run.search,
+                run.at(number, index),
                 grid,
                 counts,
                 windows,
@@ -292,7 +317,7 @@ def run_counted(run: Run, block: FitBlock) -> Arrays:
         simulated = counted.simulated(*place)
         for index, point in enumerate(outer_points(run.search)):
             found = count_block(
-                run.search,
+                run.at(number, index),
                 run.counting[block.region],
                 run.histograms[block.region].counts[number][windows],
                 simulated,

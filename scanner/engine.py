@@ -12,6 +12,7 @@ from scanner.errors import InputError
 from scanner.interpretation import bound_model, ordered, quantity
 from scanner.reading.channel import ChannelPlan, WindowTable
 from scanner.reading.histogram import MAX_EDGE
+from scanner.reading.lived import LivedSelection
 from scanner.reading.plane import PlaneTable
 from scanner.reading.selection import Selection
 from scanner.reading.variables import constants, region_of, window_variables
@@ -29,6 +30,7 @@ from scanner.windows.counting import beyond_counting, counts
 from scanner.windows.filled import TEMPLATE, TEMPLATE_METHODS, beyond_templates, stated_grid, uses_templates
 from scanner.windows.floating import floats
 from scanner.windows.grid import WindowGrid
+from scanner.windows.lived import flights, lifetimes
 from scanner.windows.plane import CountingGrid, counting_grid
 from scanner.windows.stated import beyond_stated, stated_grids, stated_methods
 from scanner.windows.templates import WindowModel, highest_terms, nonlinear_start, window_model
@@ -146,6 +148,26 @@ def selections(search: Search, stored: Sequence[str]) -> dict[str, Selection]:
     return found
 
 
+def lived_selections(search: Search, stored: Sequence[str]) -> dict[str, LivedSelection]:
+    """Compile what selects simulated signals in every channel, and their decays; none without decays.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, a cut depends on the window, or a decay names no lifetime.
+    """
+    if not search.decays:
+        return {}
+    for number in range(len(search.configurations)):
+        lifetimes(search, number)
+    decays = flights(search)
+    plans = {
+        channel: _channel_plan(single, decays[0].displacement, EVERYWHERE, None, stored)
+        for channel, single in views(search).items()
+    }
+    return {channel: LivedSelection(plan, decays) for channel, plan in plans.items()}
+
+
 def pass_name(search: Search, region: str, channel: str) -> str:
     """Return the name of the histogram of a region in a channel: that of the region for the only one."""
     return region if len(search.channels) == 1 else f"{region}.{channel}"
@@ -173,7 +195,11 @@ def _counting_plan(search: Search, grid: CountingGrid, stored: Sequence[str]) ->
 
 
 def _channel_plan(
-    search: Search, observable: str, edges: Floats, table: WindowTable | PlaneTable, stored: Sequence[str]
+    search: Search,
+    observable: str,
+    edges: Floats,
+    table: WindowTable | PlaneTable | None,
+    stored: Sequence[str],
 ) -> ChannelPlan:
     (channel,) = search.channels.values()
     return ChannelPlan(
@@ -334,7 +360,7 @@ def check_runnable(search: Search) -> None:
     beyond = {
         **_beyond_axes(search),
         **_beyond_models(search),
-        "decays in flight": bool(search.decays),
+        "decays in flight of published counts": bool(search.decays) and stated(search),
         **beyond_templates(search),
         **_beyond_inputs(search),
     }

@@ -59,15 +59,24 @@ def candidates_of(recipe: Recipe, columns: Mapping[str, NDArray[Any]], rows: int
         )
     found = []
     for parameters in recipe.configurations:
+        kept = passing(recipe, columns, parameters, rows)
         environment = {**recipe.constants, **parameters, **columns}
-        kept = np.ones(rows, dtype=np.bool_)
-        for node in (node for cut in recipe.cuts for node in cut):
-            kept &= evaluate(node, environment, recipe.functions)
         x = np.broadcast_to(evaluate(recipe.observable, environment, recipe.functions), kept.shape)
         # A zero of either sign is one value: sorted runs of both would depend on their order.
         inside = x[kept & (x >= recipe.edges[0]) & (x < recipe.edges[-1])] + 0.0
         found.append(inside.astype(np.float64, copy=False))
     return Candidates(tuple(found))
+
+
+def passing(
+    recipe: Recipe, columns: Mapping[str, NDArray[Any]], parameters: Mapping[str, float], rows: int
+) -> NDArray[np.bool_]:
+    """Mark the rows (N,) that pass all cuts, by numpy as the compiled pass does."""
+    environment = {**recipe.constants, **parameters, **columns}
+    kept = np.ones(rows, dtype=np.bool_)
+    for node in (node for cut in recipe.cuts for node in cut):
+        kept &= evaluate(node, environment, recipe.functions)
+    return kept
 
 
 def refuse_many(count: int) -> None:

@@ -1,0 +1,95 @@
+"""Simulated signals of a run: weighted to every lifetime in the pass, and turned into efficiencies."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scanner.definition import Search
+from scanner.errors import InputError
+from scanner.reading.lived import LivedSelection
+from scanner.windows.lived import Lived, lifetimes
+from storage.events import EventStore
+from storage.samples import Sample
+
+PREFIX = "lived."
+MASS = "mass"
+ROWS_A_BATCH = 1 << 16
+"""Rows in memory at once, each with a weight for every lifetime."""
+
+Sums = dict[str, NDArray[np.int64]]
+
+
+def signal_samples(search: Search, samples: Sequence[Sample]) -> tuple[int, ...]:
+    """Return the numbers of the samples that tell efficiencies along lifetimes; none without decays.
+
+    Raises
+    ------
+    InputError
+        If there is none, or one does not say what it is.
+    """
+    if not search.decays:
+        return ()
+    found = tuple(number for number, sample in enumerate(samples) if sample.kind == "signal")
+    if not found:
+        raise InputError(
+            f"search {search.name!r} reweights decays in flight, and the store holds no simulated signal: "
+            "generate it with the definition's own samples, or ingest it with --kind signal"
+        )
+    for number in found:
+        sample = samples[number]
+        if MASS not in sample.parameters or not sample.generated:
+            raise InputError(
+                f"signal sample {sample.label} states no mass or no generated events: it tells no efficiency"
+            )
+    return found
+
+
+def empty(
+    search: Search, selections: Mapping[str, LivedSelection], numbers: Sequence[int], points: int
+) -> Sums:
+    """Return the sums of no rows."""
+    shape = (len(search.configurations), 2, points)
+    return {
+        key(number, channel): np.zeros(shape, dtype=np.int64) for number in numbers for channel in selections
+    }
+
+
+def key(number: int, channel: str) -> str:
+    """Return the name of the sums of a sample in a channel."""
+    return f"{PREFIX}{number:03d}.{channel}"
+
+
+def fill(
+    search: Search,
+    store: EventStore,
+    selections: Mapping[str, LivedSelection],
+    number: int,
+    piece: tuple[int, int, int],
+) -> Iterator[Sums]:
+    """Read the rows of a piece of a signal sample, and sum their weights in every channel."""
+    shard, start, stop = piece
+    needed = sorted({name for selection in selections.values() for name in selection.needed})
+    wanted = [lifetimes(search, configuration) for configuration in range(len(search.configurations))]
+    for first in range(start, stop, ROWS_A_BATCH):
+        columns = store.read(shard, needed, first, min(stop, first + ROWS_A_BATCH))
+        yield {
+            key(number, channel): selection.sums(columns, wanted) for channel, selection in selections.items()
+        }
+
+
+def signals(
+    search: Search, samples: Sequence[Sample], arrays: Mapping[str, Any], configuration: int
+) -> dict[str, list[Lived]]:
+    """Return what the passes left of every simulated signal of a configuration, by channel."""
+    parameters = search.configurations[configuration].parameters
+    found: dict[str, list[Lived]] = {channel: [] for channel in search.channels}
+    for name in sorted(name for name in arrays if name.startswith(PREFIX)):
+        number, _, channel = name.removeprefix(PREFIX).partition(".")
+        sample = samples[int(number)]
+        own = {label: sample.parameters[label] for label in parameters if label in sample.parameters}
+        if all(own[label] == parameters[label] for label in own):
+            sums = np.asarray(arrays[name])[configuration]
+            found[channel].append(Lived(float(sample.parameters[MASS]), int(sample.generated or 0), sums))
+    return found

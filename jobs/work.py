@@ -133,7 +133,7 @@ class Run:
 
     @cached_property
     def candidates(self) -> dict[str, Candidates]:
-        """The candidates of all passes, by region; none for binned likelihoods."""
+        """The candidates of all passes, by their name; none for binned likelihoods."""
         found = {region: filled.candidates for region, filled in unpack(self.folded).items()}
         return {region: kept for region, kept in found.items() if kept is not None}
 
@@ -300,7 +300,7 @@ def run_fit(run: Run, block: FitBlock) -> Arrays:
                 exposure=exposure,
                 method=run.plan.method,
                 identity=run.plan.scan_identity,
-                candidates=run.candidates[block.region].values[number] if run.candidates else None,
+                candidates=region_candidates(run, block.region, number),
                 point=point,
                 memory=memory,
             )
@@ -361,6 +361,13 @@ def region_counts(run: Run, region: str, configuration: int, windows: slice) -> 
         for name, axis in zip(names, axes, strict=True)
     ]
     return found[0] if len(found) == 1 else np.concatenate(found, axis=1)
+
+
+def region_candidates(run: Run, region: str, configuration: int) -> list[Any] | None:
+    """Return the candidates of a region (N,) of every channel; None for binned likelihoods."""
+    if not run.candidates:
+        return None
+    return [run.candidates[name].values[configuration] for name in engine.pass_names(run.search, region)]
 
 
 def window_counts(histogram: Histogram, grid: WindowGrid, configuration: int, windows: slice) -> Any:

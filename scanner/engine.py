@@ -22,7 +22,7 @@ from scanner.schema.functions import Function
 from scanner.stats import METHODS
 from scanner.stats.counted import COUNTED_METHODS
 from scanner.stats.floating import FLOATING_METHODS
-from scanner.stats.unbinned import UNBINNED_METHODS
+from scanner.stats.unbinned_methods import UNBINNED_METHODS
 from scanner.windows import grid as windows
 from scanner.windows.axes import outer_axes
 from scanner.windows.channels import views
@@ -299,7 +299,7 @@ def methods(search: Search) -> tuple[str, ...]:
     if counts(search):
         return tuple(COUNTED_METHODS)
     if unbinned(search):
-        return UNBINNED_METHODS
+        return tuple(UNBINNED_METHODS)
     if uses_templates(search):
         return TEMPLATE_METHODS
     return FLOATING_METHODS if floats(search) else tuple(METHODS)
@@ -327,25 +327,27 @@ def _beyond_floating(search: Search) -> dict[str, bool]:
 
 
 def _beyond_unbinned(search: Search) -> dict[str, bool]:
-    vetoes = [*search.vetoes, *(veto for channel in search.channels.values() for veto in channel.vetoes)]
     here = unbinned(search)
+    backgrounds = [single.background for single in views(search).values()]
     return {
         f"unbinned limits by {search.method.limit} (possible: {', '.join(UNBINNED_METHODS)})": (
             here and search.method.limit not in UNBINNED_METHODS
         ),
-        "vetoes inside of windows with an unbinned likelihood": (
-            here and any(veto.in_windows or veto not in search.vetoes for veto in vetoes)
-        ),
         "known peaks of a stated yield with an unbinned likelihood": (
-            here and len(search.background.free_peaks) < len(search.background.peaks)
+            here and any(len(found.free_peaks) < len(found.peaks) for found in backgrounds)
         ),
         "a shape measured in the observable with an unbinned likelihood": (
             here and search.signal.measured_in != "mass"
         ),
-        "several channels with an unbinned likelihood": here and len(search.channels) > 1,
         "a profiled order with an unbinned likelihood": (
             here and search.background.choose == "discrete_profile"
         ),
+    } | {
+        f"the systematic {term.name!r} of the {term.on} with an unbinned likelihood (possible: on signal, "
+        "efficiency, luminosity, background and yield; keep it out by 'in_limit: false')": (
+            here and term.in_limit and term.on in ("resolution", "mass")
+        )
+        for term in search.systematics.values()
     }
 
 

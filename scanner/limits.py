@@ -1,6 +1,6 @@
 """One block of windows to one block of results: fit, limit, cross section and coupling."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass, replace
 from hashlib import sha256
 from types import MappingProxyType
@@ -22,13 +22,13 @@ from scanner.stats.goodness import goodness_of_fit
 from scanner.stats.limits import NO_LIMIT
 from scanner.stats.order import CHOICES
 from scanner.stats.recovery import recover, rungs
-from scanner.stats.unbinned import unbinned_limits
+from scanner.stats.unbinned_methods import unbinned_limits
 from scanner.windows.axes import Point
 from scanner.windows.floating import Floating, floats, scan_floating
 from scanner.windows.grid import WindowGrid
 from scanner.windows.joint import BlockModel, block_model, total_rate
 from scanner.windows.systematics import fixed_samples, included, window_nuisances, with_statistics
-from scanner.windows.unbinned import unbinned_problem
+from scanner.windows.unbinned import simultaneous_problem
 
 Floats = NDArray[np.float64]
 Results = dict[str, NDArray[np.generic]]
@@ -75,7 +75,7 @@ def scan_block(
     exposure: Exposure,
     method: str,
     identity: str = "",
-    candidates: Floats | None = None,
+    candidates: Sequence[Floats] | None = None,
     point: Point = NOWHERE,
     memory: "Memory | None" = None,
 ) -> Results:
@@ -95,8 +95,8 @@ def scan_block(
         A key of `scanner.stats.METHODS`.
     identity : str
         Scan identity, from which the seeds of toys follow.
-    candidates : (N,) float, optional
-        Observable of the region's candidates, rising, where the definition asks for an unbinned likelihood.
+    candidates : sequence of (N,) float, optional
+        Observable of each channel's candidates, rising, where the definition asks for an unbinned likelihood.
     point : mapping
         Values of the scan's axes, such as a lifetime, on which no window depends.
     memory : Memory, optional
@@ -114,13 +114,15 @@ def scan_block(
     problem = _problem(search, grid, counts, block, expected, configuration, identity, include)
     mass = grid.mass[block]
     extra: Results = {}
-    free = replace(problem, nuisances=None)  # systematics enter neither unbinned nor floating likelihoods
+    free = replace(problem, nuisances=None)  # systematics do not enter floating likelihoods
     settings, nonlinear = Settings(search.confidence_level), expected.nonlinear[0]
     if candidates is not None:
-        unbinned = unbinned_problem(
-            search, grid, block, candidates, expected.model, nonlinear, parameters, problem
+        unbinned = simultaneous_problem(
+            *(search, block, candidates, expected, parameters, problem),
+            lambda: background_under(free, expected.model),
         )
-        limits = unbinned_limits(unbinned, free, settings, method)
+        chosen = method_settings(search, method)
+        limits = (memory or Memory())(problem, lambda: unbinned_limits(unbinned, problem, chosen, method))
     elif floats(search):
         floating = Floating(search, grid, block, parameters, expected.model, nonlinear)
         limits, found = scan_floating(floating, free, settings, method)

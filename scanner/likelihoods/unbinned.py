@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scanner import shapes
 from scanner.errors import InputError
 from scanner.kernels.unbinned import densities as codes
-from scanner.kernels.unbinned.points import EXTRA, cells_of, place_grid
+from scanner.kernels.unbinned.pieces import is_live, measure_pieces, place_pieces
 from scanner.kernels.unbinned.window import fit_unbinned_windows
 from scanner.likelihoods.binned import Floats
 from scanner.likelihoods.fit import Fit
@@ -89,6 +89,9 @@ class UnbinnedProblem:
         In place of the shapes by name, which then say nothing.
     keys : (W,) uint64, optional
         What names a window for ever; default 0 … W−1.
+    pieces : (W, L, 2) float, optional
+        Live parts of each window where vetoes cut it, rising, NaN after the last; default all of it. Events
+        between them do not count.
 
     Raises
     ------
@@ -111,6 +114,7 @@ class UnbinnedProblem:
     background_parameters: Mapping[str, Floats] = field(default_factory=dict)
     densities: Densities | None = None
     keys: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
+    pieces: Floats = field(default_factory=lambda: np.empty((0, 0, 2)))
 
     def __post_init__(self) -> None:
         """Bring every array to its type, and check it."""
@@ -123,6 +127,8 @@ class UnbinnedProblem:
         if np.size(self.keys) == 0:
             self._set("keys", np.arange(windows, dtype=np.uint64))
         self._set("keys", self._by_window("keys", self.keys, np.uint64, windows))
+        whole = np.stack([self.low, self.high], axis=1)[:, None]
+        self._set("pieces", whole if np.size(self.pieces) == 0 else np.asarray(self.pieces, np.float64))
         find_signal(self.signal, self.parameters)
         find_background(self.background, self.background_parameters)
         self._check_windows()
@@ -172,7 +178,7 @@ class UnbinnedProblem:
 
     def select(self, windows: NDArray[Any]) -> "UnbinnedProblem":
         """Return the problem of some windows only, by a mask or by indices."""
-        names = ("first", "last", "low", "high", "mass", "resolution", "terms")
+        names = ("first", "last", "low", "high", "mass", "resolution", "terms", "pieces")
         chosen = {name: getattr(self, name)[windows] for name in (*names, "keys")}
         return replace(
             self,
@@ -192,23 +198,45 @@ class UnbinnedProblem:
         """Return the (W, K + 1) integrals of background terms and signal over the windows."""
         if self.densities is not None:
             return np.ascontiguousarray(self.densities.integrals, dtype=np.float64)
-        edges = np.stack([self.low, self.high], axis=1)
+        ends = np.where(np.isnan(self.pieces), self.high[:, None, None], self.pieces)
+        edges = np.concatenate(
+            [self.low[:, None], ends.reshape(self.windows, -1), self.high[:, None]], axis=1
+        )
         terms = np.maximum(self.terms, 1)
         background = shapes.background_integrals(self.background, edges, self.background_parameters, terms)
         signal = shapes.signal_integrals(self.signal, edges, self.mass, self.resolution, self.parameters)
-        return np.concatenate([background[:, : self.most_terms, 0], signal], axis=1)
+        live = np.concatenate([background[:, : self.most_terms], signal[:, None]], axis=1)
+        return np.ascontiguousarray(live[:, :, 1::2].sum(axis=2))
 
     def runs(self) -> Iterator[slice]:
         """Yield runs of windows whose densities are in memory together."""
         start, points = 0, 0
         for w in range(self.windows):
-            size = cells_of(self.low[w], self.high[w], self.resolution[w]) + EXTRA
-            size += int(self.last[w] - self.first[w])
+            size = self.grid_points(w) + int(self.last[w] - self.first[w])
             if self.code == codes.TABULATED and w > start and points + size > POINTS_AT_ONCE:
                 yield slice(start, w)
                 start, points = w, 0
             points += size
         yield slice(start, self.windows)
+
+    def grid_points(self, w: int) -> int:
+        """Return how many points the grid of a window has."""
+        return int(measure_pieces(self.pieces[w], self.resolution[w])[1])
+
+    def live_events(self, w: int) -> Floats:
+        """Return the events in the live pieces of a window."""
+        x = self.events[self.first[w] : self.last[w]]
+        if not self.is_cut:
+            return x
+        inside: Floats = x[np.array([is_live(value, self.pieces[w]) for value in x], dtype=np.bool_)]
+        return inside
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether vetoes leave out a part of any window."""
+        first, last = self.pieces[:, 0, 0], np.nanmax(self.pieces[:, :, 1], axis=1, initial=-np.inf)
+        whole = np.all(first == self.low) and np.all(last == self.high)
+        return bool(self.pieces.shape[1] > 1 or not whole)
 
     def tables(self, run: slice) -> Floats:
         """Return the (K + 1, ΣP) densities at the points of some windows, empty where kernels evaluate them.
@@ -217,15 +245,15 @@ class UnbinnedProblem:
         """
         if self.code != codes.TABULATED:
             return np.empty((0, 0))
-        pieces = [self._table(w) for w in range(self.windows)[run]]
+        pieces = [self.table(w) for w in range(self.windows)[run]]
         return np.ascontiguousarray(np.concatenate(pieces, axis=1))
 
-    def _table(self, w: int) -> Floats:
+    def table(self, w: int) -> Floats:
+        """Return the (K + 1, P) densities at the grid and the events of a window."""
         low, high, mass, resolution = self.low[w], self.high[w], self.mass[w], self.resolution[w]
-        cells = cells_of(low, high, resolution)
-        grid = np.empty(cells + EXTRA)
-        place_grid(grid, cells, low, high, mass)
-        x = np.concatenate((grid, self.events[self.first[w] : self.last[w]]))
+        grid = np.empty(self.grid_points(w))
+        place_pieces(grid, np.empty(grid.size), self.pieces[w], resolution, mass)
+        x = np.concatenate((grid, self.live_events(w)))
         if self.densities is not None:
             return self.densities.at(w, x)
         used = int(self.terms[w])

@@ -1,11 +1,11 @@
-"""Asymptotic CLs limits, significances and intervals of unbinned windows.
+"""Asymptotic CLs limits, significances and intervals of unbinned windows of one channel.
 
 Formulas and conventions are those of `scanner.stats.asymptotic`. The likelihood of the data is that of
 the events themselves; its Asimov data set is the expectation of the background-only fit on a grid of
 eight points a resolution, summed by the midpoint rule, and thus post-fit.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 from scanner.constants import QUANTILES
 from scanner.kernels.linear import window
 from scanner.kernels.unbinned import limits as columns
-from scanner.likelihoods.binned import BinnedProblem, Floats
+from scanner.likelihoods.binned import Floats
 from scanner.likelihoods.unbinned import UnbinnedProblem
 from scanner.stats.asymptotic import gaussian_limits
-from scanner.stats.auto import THRESHOLD
-from scanner.stats.counting import with_counting
 from scanner.stats.limits import ASYMPTOTIC, COUNTING, MINOS, NO_LIMIT, Limits
 from scanner.stats.settings import Settings
 
@@ -49,13 +47,6 @@ def asymptotic_unbinned(problem: UnbinnedProblem, settings: Settings) -> Limits:
     return _limits(rows, found, np.zeros(problem.windows), method)
 
 
-def _widened(limits: Limits, terms: int) -> Limits:
-    """Return limits with a column a term, NaN where no window uses it."""
-    found = limits.background_coefficients
-    wide = np.pad(found, ((0, 0), (0, terms - found.shape[1])), constant_values=np.nan)
-    return replace(limits, background_coefficients=wide)
-
-
 def minos_unbinned(problem: UnbinnedProblem, settings: Settings) -> Limits:
     """Return central intervals where −2 ln λ rises by the square of the level's two-sided z."""
     rise = float(gaussian_rise(settings.confidence_level))
@@ -71,32 +62,6 @@ def gaussian_rise(confidence_level: float) -> float:
     from scipy.special import chdtri
 
     return float(chdtri(1.0, 1.0 - confidence_level))
-
-
-UNBINNED_METHODS = ("auto", "asymptotic")
-"""Methods of scans with an unbinned likelihood."""
-
-
-def unbinned_limits(
-    problem: UnbinnedProblem, binned: BinnedProblem, settings: Settings, method: str
-) -> Limits:
-    """Return limits by one of UNBINNED_METHODS.
-
-    Parameters
-    ----------
-    binned : BinnedProblem
-        The same windows in bins, from which limits are counted: by `auto` below an effective background
-        of `scanner.stats.auto.THRESHOLD`, and where the asymptotic limit was not found.
-    """
-    limits = _widened(asymptotic_unbinned(problem, settings), binned.background.shape[1])
-    if method == "asymptotic":
-        return limits
-    exact = ~(limits.effective_background >= THRESHOLD)
-    observed, expected, chosen = limits.yield_limit.copy(), limits.expected.copy(), limits.method.copy()
-    observed[exact] = expected[exact] = np.nan
-    chosen[exact] = NO_LIMIT
-    asymptotic = replace(limits, yield_limit=observed, expected=expected, method=chosen)
-    return with_counting(binned, settings, asymptotic)
 
 
 def _run(problem: UnbinnedProblem, log_alpha: float, rise: float) -> _Rows:

@@ -70,8 +70,8 @@ def included(search: Search) -> str:
     """Return which systematics enter limits, a key of `INCLUDED`: all, or none that the likelihood knows."""
     if search.background.shape == "counting":
         return "everything"
-    binned = search.method.likelihood == "binned" and search.background.choose != "discrete_profile"
-    return "everything" if binned and not floats(search) else "nothing"
+    profiled = search.background.choose == "discrete_profile"
+    return "nothing" if floats(search) or profiled else "everything"
 
 
 def describe(search: Search) -> str:
@@ -80,7 +80,6 @@ def describe(search: Search) -> str:
         return "none: limits are statistical only"
     if included(search) == "nothing":
         what = {
-            "an unbinned likelihood": search.method.likelihood != "binned",
             "a likelihood with floating parameters": floats(search),
             "a profiled order of the background": search.background.choose == "discrete_profile",
         }
@@ -269,7 +268,7 @@ def window_nuisances(
             low, high = _bent_signals(term, size, parts, block, parameters, model)
             effects.change_signal(term.nuisance, low, high, acted)
         else:
-            events = _spurious_yields(term, mass, size, parameters, model, under, acted)
+            events = spurious_yields(term, mass, size, parameters, model, under, acted)
             low, high = (_like_signal(added, model) for added in events)
             effects.change(term.nuisance, effects.last, low, high)
     return effects.nuisances()
@@ -305,7 +304,7 @@ def _bent_signals(
     return model.live * low - model.signal, model.live * high - model.signal
 
 
-def _spurious_yields(
+def spurious_yields(
     term: Systematic,
     mass: Floats,
     size: Floats,

@@ -4,7 +4,7 @@ The densities are those whose bin integrals `scanner.windows.templates` gives. W
 mass, the signal's density in mass is multiplied by dm/dx at each candidate.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,19 +13,73 @@ from numpy.typing import NDArray
 from scanner import expressions, shapes
 from scanner.definition import Search
 from scanner.likelihoods.binned import BinnedProblem
+from scanner.likelihoods.simultaneous import SimultaneousProblem
 from scanner.likelihoods.unbinned import IN_KERNELS, Densities, UnbinnedProblem
 from scanner.reading.variables import constants, region_of, window_variables
 from scanner.schema.densities import Peak
 from scanner.windows.grid import WindowGrid
+from scanner.windows.joint import BlockModel
+from scanner.windows.signal_nuisances import signal_nuisances
 from scanner.windows.templates import WindowModel, background_constants, peak_shape, signal_parameters
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 STEPS = 6
 """Secant steps from a fine bin's ends to the mass of a candidate; each gains half as many digits again."""
 STENCIL = 0.25
 """Distance of the derivative's points, in fine bins; its error falls with the fourth power."""
+
+
+def simultaneous_problem(
+    search: Search,
+    block: slice,
+    candidates: Sequence[Floats],
+    expected: BlockModel,
+    parameters: Mapping[str, float],
+    binned: BinnedProblem,
+    under: Callable[[], Floats],
+) -> SimultaneousProblem:
+    """Return the unbinned likelihoods of the channels of a block of windows.
+
+    Parameters
+    ----------
+    candidates : sequence of (N,) float
+        Observable of each channel's candidates, rising.
+    expected : BlockModel
+        Bin integrals of the same windows.
+    binned : BinnedProblem
+        The same windows in bins: the terms in use, and what names the windows.
+    under : callable
+        Gives the background under the signal (W, C) [events].
+    """
+    single = len(expected.parts) == 1
+    channels = tuple(
+        unbinned_problem(
+            part.search, part.grid, block, values, model, nonlinear, parameters,
+            binned.terms if single else model.terms, binned.keys,
+        )
+        for part, values, model, nonlinear in zip(
+            expected.parts, candidates, expected.models, expected.nonlinear, strict=True
+        )
+    )  # fmt: skip
+    model = expected.model
+    nuisances = signal_nuisances(search, expected.parts, block, parameters, model, under)
+    return SimultaneousProblem(channels, model.shares, nuisances)
+
+
+def live_pieces(edges: Floats, live: Flags) -> Floats:
+    """Return the runs of live bins (W, B) between edges (W, B + 1) as (W, L, 2), NaN beyond the last."""
+    padded = np.pad(live.astype(np.int64), ((0, 0), (1, 1)))
+    turns = np.diff(padded, axis=1)
+    most = max(1, int((turns == 1).sum(axis=1).max(initial=0)))
+    pieces = np.full((len(live), most, 2), np.nan)
+    for end, turn in enumerate((1, -1)):
+        rows, places = np.nonzero(turns == turn)
+        number = (np.cumsum(turns == turn, axis=1) - 1)[rows, places]
+        pieces[rows, number, end] = edges[rows, places]
+    return pieces
 
 
 def unbinned_problem(
@@ -36,9 +90,10 @@ def unbinned_problem(
     model: WindowModel,
     nonlinear: Mapping[str, Floats],
     parameters: Mapping[str, float],
-    binned: BinnedProblem,
+    terms: Integers,
+    keys: NDArray[np.uint64],
 ) -> UnbinnedProblem:
-    """Return the unbinned likelihoods of a block of windows.
+    """Return the unbinned likelihoods of one channel in a block of windows.
 
     Parameters
     ----------
@@ -50,18 +105,20 @@ def unbinned_problem(
         Non-linear parameters of the background that the bin integrals were taken at.
     parameters : mapping
         The model configuration.
-    binned : BinnedProblem
-        The same windows in bins: the terms in use, and what names the windows.
+    terms : (W,) int
+        Background terms in use.
+    keys : (W,) uint64
+        What names the windows.
     """
-    terms, keys = binned.terms, binned.keys
     indices = grid.edge_indices(block)
+    pieces = live_pieces(grid.edges[indices], model.live)
     low, high = grid.edges[indices[:, 0]], grid.edges[indices[:, -1]]
     first, last = np.searchsorted(values, low), np.searchsorted(values, high)
     mass, resolution = grid.mass[block], grid.resolution[block]
     extra = signal_parameters(search, mass, resolution, parameters)
     if _by_name(search, grid):
         return UnbinnedProblem(
-            values, first, last, low, high, mass, resolution, terms, keys=keys,
+            values, first, last, low, high, mass, resolution, terms, keys=keys, pieces=pieces,
             signal=search.signal.shape, parameters=extra, background=search.background.shape,
         )  # fmt: skip
     observable = Observable(search, grid)
@@ -74,7 +131,7 @@ def unbinned_problem(
     place, slope = observable.at(mass)
     return UnbinnedProblem(
         values, first, last, low, high, place, resolution * slope, terms,
-        densities=Densities(integrals, densities), keys=keys,
+        densities=Densities(integrals, densities), keys=keys, pieces=pieces,
     )  # fmt: skip
 
 

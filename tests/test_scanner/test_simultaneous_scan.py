@@ -1,0 +1,125 @@
+"""Unbinned likelihoods of a definition with channels, systematics and vetoes: against bins and by hand."""
+
+import numpy as np
+import pytest
+
+from scanner import definition, engine
+from scanner.errors import InputError
+from scanner.limits import Exposure, scan_block
+from scanner.stats import METHOD_MEANINGS
+from scanner.windows.systematics import describe
+
+EXPOSURE = Exposure(10.0)
+BASE = """
+name: pair
+title: two channels
+beam: {sqrt_s: 10.58 GeV}
+luminosity: 10 fb^-1
+confidence_level: 0.9
+columns: {m_mumu: GeV, m_ee: GeV}
+scan: {m_x: {range: [2.6 GeV, 3.6 GeV], step: 1 resolution}}
+window: {half_width: 10 resolution, bins: BINS}
+signal:
+  resolution: {constant: 10 MeV, source: user}
+  efficiency: {constant: 30%, source: user}
+background: {order: 1}
+"""
+PAIR = """\
+channels:
+  mumu: {observable: m_mumu, source: user}
+  ee: {observable: m_ee, efficiency: 20%, resolution: 16 MeV, background: {order: 2}, source: user}
+"""
+ALONE = "channels: {mumu: {observable: m_mumu, source: user}}\n"
+UNBINNED = "method: {limit: asymptotic, likelihood: unbinned}\n"
+SYSTEMATICS = """\
+systematics:
+  luminosity: {on: luminosity, size: 3%, source: user}
+  trigger: {on: efficiency, size: 25%, channels: [mumu], source: user}
+  shape: {on: signal, kind: normal, size: 10%, source: user}
+  fake: {on: yield, size: 4 events, source: user}
+"""
+PART = slice(40, 50)
+
+
+def search_of(text, bins=400):
+    search = definition.parse(text.replace("BINS", str(bins)), where="pair.yaml")
+    engine.check_runnable(search)
+    return search, engine.grids(search)["all"]
+
+
+def throw(search, grid, mean=4e3):
+    """Return the candidates of each channel."""
+    rng = np.random.default_rng(8)
+    found = []
+    for name in search.channels:
+        edges = grid.channels.get(name, grid).edges
+        found.append(np.sort(rng.uniform(edges[0], edges[-1], rng.poisson(mean))))
+    return found
+
+
+def run(text, bins=400, mean=4e3, method="asymptotic", part=PART):
+    search, grid = search_of(text, bins)
+    events = throw(search, grid, mean)
+    axes = [grid.channels.get(name, grid) for name in search.channels]
+    fine = [np.histogram(x, axis.edges)[0] for x, axis in zip(events, axes, strict=True)]
+    counts = np.concatenate([axis.counts(f, part) for f, axis in zip(fine, axes, strict=True)], axis=1)
+    candidates = events if engine.unbinned(search) else None
+    return scan_block(
+        search, grid, counts, part, configuration=0, exposure=EXPOSURE, method=method, candidates=candidates
+    )
+
+
+def close(exact, fine):
+    """Compare with bins of a 20th of the resolution, whose rounding moves a yield by some 1e-2 σ."""
+    sigma = fine["signal_yield_error"]
+    assert np.all(np.abs(exact["signal_yield"] - fine["signal_yield"]) < 0.05 * sigma)
+    assert np.all(np.abs(exact["yield_limit"] - fine["yield_limit"]) < 0.05 * sigma)
+    np.testing.assert_allclose(exact["yield_limit_expected"], fine["yield_limit_expected"], rtol=0.01)
+    np.testing.assert_allclose(exact["z_local"], fine["z_local"], atol=0.05)
+
+
+@pytest.mark.parametrize("systematics", ["", SYSTEMATICS])
+def test_channels_are_those_of_fine_bins(systematics):
+    exact, fine = run(BASE + PAIR + systematics + UNBINNED), run(BASE + PAIR + systematics)
+    close(exact, fine)
+    for name in ("efficiency", "channel_efficiency", "n_observed", "background_order"):
+        np.testing.assert_array_equal(exact[name], fine[name])
+    assert exact["background_coefficients"].shape == fine["background_coefficients"].shape
+
+
+def test_systematics_of_one_channel_are_those_of_fine_bins():
+    exact = run(BASE + ALONE + SYSTEMATICS + UNBINNED)
+    close(exact, run(BASE + ALONE + SYSTEMATICS))
+    without = run(BASE + ALONE + UNBINNED)
+    assert np.all(exact["yield_limit"] > 1.01 * without["yield_limit"])
+    search, _ = search_of(BASE + ALONE + SYSTEMATICS + UNBINNED)
+    assert describe(search) == "fake, luminosity, shape, trigger"
+
+
+VETO = "vetoes: [{range: [3.05 GeV, 3.1 GeV], in_windows: true, source: user}]\n"
+
+
+@pytest.mark.parametrize("channels", [ALONE, PAIR])
+def test_windows_with_vetoes_are_those_of_fine_bins(channels):
+    """The edges of the veto are edges of bins for both, those of the coarse ones."""
+    part = slice(36, 56)
+    exact = run(BASE + channels + VETO + UNBINNED, part=part)
+    close_to = run(BASE + channels + VETO, part=part)
+    assert np.isnan(exact["yield_limit"]).any()
+    kept = np.isfinite(exact["yield_limit"])
+    close(*({name: np.asarray(v)[kept] for name, v in found.items()} for found in (exact, close_to)))
+
+
+def test_few_events_in_channels_are_counted_under_auto():
+    found = run(BASE + PAIR + SYSTEMATICS + UNBINNED, mean=20.0, method="auto", part=slice(0, 90), bins=40)
+    assert np.isfinite(found["yield_limit"]).all()
+    assert {METHOD_MEANINGS[code] for code in found["method"]} == {"counting"}
+    assert found["n_observed"].min() < 5
+
+
+@pytest.mark.parametrize("target", ["resolution", "mass"])
+def test_nuisances_on_the_shape_are_refused_by_name(target):
+    text = f"systematics: {{width: {{on: {target}, size: 5%, kind: shape, source: user}}}}\n"
+    with pytest.raises(InputError, match=f"'width' of the {target} with an unbinned likelihood"):
+        search_of(BASE + ALONE + text + UNBINNED)
+    search_of(BASE + ALONE + text.replace("source", "in_limit: false, source") + UNBINNED)

@@ -25,6 +25,7 @@ from scanner.simulation.single_photon import (
 from scanner.simulation.spectra import FallingSpectrum, Peak
 from scanner.simulation.tau_pairs import TauAlpha, TauLeptons, TauPions
 from scanner.simulation.upsilon import DipionCombinations, DipionInvisible, DipionLeptons
+from scanner.simulation.visible_photon import EEGamma, GammaAPrime, MuMuGamma
 
 __all__ = ["PROCESSES", "Process", "expected_events", "generate_chunk", "get"]
 
@@ -38,6 +39,7 @@ PROCESSES: dict[str, Process] = {
         *(TauAlpha(), TauLeptons(), TauPions()),
         *(GammaInvisible(), GammaALPInvisible(), GammaGammaLost(), EEGammaLost()),
         *(DarkHiggsDimuon(), RadiatedDimuon(), TauPairDimuon(), TwoPhotonDimuon()),
+        *(GammaAPrime(), EEGamma(), MuMuGamma()),
         *(FallingSpectrum(), Peak()),
     )
 }

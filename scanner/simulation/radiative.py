@@ -6,9 +6,9 @@ u = (p₊−q₋)² and the primed ones those of the other legs, and v_p = p₊/
     Σ|M|²/4 = −e⁶ (v_p − v_q)² (t² + t′² + u² + u′²)/(s s′)                              for muons,
     Σ|M|²/4 = −e⁶ (v_p − v_q)² [ss′(s²+s′²) + tt′(t²+t′²) + uu′(u²+u′²)]/(s s′ t t′)       for electrons.
 
-The muons' mass is kept in the momenta; as 2m²(s′ + s²/s′) beside t² …, which makes radiation along the
-beams exact down to s′ = 4m²; and in radiation along the muons. Other powers of m²/s are left out, and the
-mass of electrons beside a photon at a wide angle. With v_p or v_q alone there is no interference.
+The muons' mass is kept in the momenta; as 2m²/s′ [(t+u)² + (t′+u′)²] beside t² …, with t = −2p₊q₊ …, which
+makes radiation off the beams exact; and in radiation along the muons. Other powers of m²/s are left out,
+and the mass of electrons beside a photon at a wide angle. With v_p or v_q alone there is no interference.
 """
 
 import math
@@ -92,7 +92,8 @@ def muon_element(
 ) -> Array:
     """Return Σ|M|²/4 [GeV⁻²] for l⁻, l⁺, γ (3, 4, N) of a lepton that is no electron."""
     v = products(momenta, sqrt_s)
-    pairs = v.t**2 + v.t1**2 + v.u**2 + v.u1**2 + 2 * mass**2 * (v.s1 + v.s**2 / v.s1)
+    pairs = v.t**2 + v.t1**2 + v.u**2 + v.u1**2
+    pairs = pairs + 2 * mass**2 / v.s1 * ((v.t + v.u) ** 2 + (v.t1 + v.u1) ** 2)
     eikonal = _eikonal(v, momenta, final=final, initial=initial, mass=mass)
     loss = _collinear_loss(v, mass) if final else 0.0
     return np.asarray(E_CHARGE**6 * np.maximum(eikonal * pairs / (v.s * v.s1) - loss, 0.0))

@@ -24,9 +24,11 @@ def mass_between(process: str, parameters: Parameters, low: float, high: float) 
 
 
 def signal_cross_section(
-    process: str, model: str, final_state: str, sqrt_s: float, parameters: Parameters
+    process: str, model: str, final_state: str | None, sqrt_s: float, parameters: Parameters
 ) -> float:
     """Return σ×B [fb]: the parameter `cross_section`, or what the model gives for `coupling`.
+
+    Without a final state it is σ of any decay.
 
     Raises
     ------

@@ -18,6 +18,7 @@ BUILT_IN = (
     "alp_gg",
     "alp_inv",
     "ap_inv",
+    "ap_vis",
     "b_ka",
     "bump_hunt",
     "dark_higgsstrahlung",

@@ -23,7 +23,7 @@ GUIDED = 1.0
 AT_ONCE = 2000
 """Toys whose counts are held at a time."""
 
-Model = tuple[Floats, tuple[Floats, Floats, Floats], int, float, bool]
+Model = tuple[Floats, kernel_fits.Arrays, int, float, bool]
 """What the kernels know of the likelihood: combined templates, arrays, terms, yield's scale, dense."""
 
 
@@ -111,9 +111,7 @@ class LinearWindow:
         self._null = self._arrays[1][THETA].copy()
         whitened, arrays, terms, scale, dense = self._start(self._means)
         self._spread = 1.0 / scale if scale > 0.0 else np.nan
-        kernel_fits.begin(*self._arrays[:2])
-        self._arrays[0][DATA] = self._counts
-        fit = kernel.fit_free(whitened, *arrays, terms, dense)
+        fit = kernel.fit_counts(whitened, arrays, terms, dense, self._counts)
         self._observed = np.array([fit[0] * self._spread, *fit[1:]])
         if not np.isfinite(self._observed[kernel.YIELD]):
             self.status = NOT_CONVERGED
@@ -198,12 +196,12 @@ class LinearWindow:
     def _fit(self, counts: Floats, signal_yield: float) -> int:
         self._arrays[0][DATA] = counts
         fixed = (self._terms, self._fixed_rows, signal_yield)
-        return int(kernel_fits.fit_given(self._templates, *self._arrays, *fixed))
+        return int(kernel_fits.fit_given(self._templates, *self._arrays[:3], *fixed))
 
     def _start(self, means: Floats) -> Model:
         """Let toys with the expectation `means` start from the present fit; return the kernels' model."""
         scale, dense = kernel_fits.set_start(
-            self._templates, means, *self._arrays, self._terms, self._whitened
+            self._templates, means, *self._arrays[:3], self._terms, self._whitened
         )
         return self._whitened, self._arrays, self._terms, scale, dense
 

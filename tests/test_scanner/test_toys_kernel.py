@@ -87,8 +87,9 @@ def test_ratios_are_those_of_the_two_truths():
         assert ours[told] == pytest.approx(theirs[told], abs=2e-5)  # each truth is fitted twice, to 5e-6 σ
 
 
-def test_more_toys_begin_with_the_same_ones():
-    problem = window(5.0)
+@pytest.mark.parametrize("rate", [5.0, 0.5, 0.05])
+def test_more_toys_begin_with_the_same_ones(rate):
+    problem = window(rate)
     few, many = LinearWindow(problem, 0), LinearWindow(problem, 0)
     first = few.sample(10.0, 50)
     many.sample(3.0, 20)

@@ -3,14 +3,14 @@
 Every toy of a truth has nearly the same Hessian. So the templates are first combined linearly until the
 Hessian that is expected is the unit matrix; then a Newton step is the gradient itself, and a toy of many
 events is fitted by a few passes over the bins without any matrix (a chord method). It gains a factor of
-√n a pass. A toy that it does not bring to the minimum, and every toy of a truth with few events in some
-bin, is fitted by `scanner.kernels.linear.window.descend`, as data are.
+√n a pass. Toys of a truth with few events in some bin are fitted by `scanner.kernels.toys.sparse`. A toy that
+either does not bring to the minimum is fitted by `scanner.kernels.linear.window.descend`, as data are.
 
 The signal stays last in that combination, so that its coordinate is the yield times a constant, and a fit
 at fixed yield fixes that coordinate.
 
-Arrays are those of `scanner.kernels.linear.workspace` with one row more, for the point where fits start. A
-row of fixed expectation may follow the signal's; its coefficient is 1.
+Arrays are those of `scanner.kernels.linear.workspace` with some rows more, and those of the toys of few
+events. A row of fixed expectation may follow the signal's; its coefficient is 1.
 """
 
 import math
@@ -52,10 +52,20 @@ from scanner.kernels.linear.workspace import (
     STEP,
     THETA,
 )
+from scanner.kernels.toys.sparse import (
+    NUMBERS,
+    VALUE,
+    Few,
+    allocate_few,
+    fit_few,
+    set_sums,
+    slope_of_few,
+)
 
 START = 7
 """Row of the bins with the expectation where fits start; row 0 of the coefficients has its θ."""
 BINS_ROWS = 8
+COEFFICIENTS_ROWS = NUMBERS + 1
 DENSE = 2.0
 """Smallest expectation of a bin with which the chord method is tried."""
 PASSES = 14
@@ -64,11 +74,15 @@ SHRINK = 0.3
 DECREMENT = 1e-11
 """Squared step, in units of σ², after which only its tenth is left."""
 
+Arrays = tuple[Floats, Floats, Floats, Few]
+"""Bins, coefficients and matrix of the present toy, and what toys of few events need."""
+
 
 @jit
-def allocate_toys(rows: int, bins: int) -> tuple[Floats, Floats, Floats]:
-    """Return bins, coefficients and matrix for templates of that shape."""
-    return np.zeros((BINS_ROWS, bins)), np.zeros((5, rows)), np.zeros((rows, rows))
+def allocate_toys(rows: int, bins: int) -> Arrays:
+    """Return bins, coefficients, matrix and what toys of few events need, for templates of that shape."""
+    few = allocate_few(rows, bins)
+    return np.zeros((BINS_ROWS, bins)), np.zeros((COEFFICIENTS_ROWS, rows)), np.zeros((rows, rows)), few
 
 
 @jit
@@ -162,6 +176,7 @@ def set_start(
     accumulate(templates, bins, SLOPE, CURVE, coefficients, GRADIENT, matrix)
     regular = factorise(matrix, terms + 1, PIVOT_FLOOR)
     _whiten(templates, matrix, terms + 1, whitened)
+    set_sums(whitened, bins, coefficients)
     for j in range(templates.shape[0]):
         total = coefficients[THETA, j]
         if j <= terms:
@@ -199,6 +214,7 @@ def fit_toy(
     bins: Floats,
     coefficients: Floats,
     matrix: Floats,
+    few: Few,
     terms: int,
     target: float,
     dense: bool,
@@ -215,13 +231,16 @@ def fit_toy(
     if dense:
         if _follow_chord(templates, bins, coefficients, free):
             return OK, coefficients[GRADIENT, terms]
-        begin(bins, coefficients)
-        if fixed:
-            coefficients[THETA, terms] = target
+    elif fit_few(templates, bins, coefficients, matrix, few, free):
+        return OK, slope_of_few(templates, coefficients, few, terms)
+    begin(bins, coefficients)
+    if fixed:
+        coefficients[THETA, terms] = target
     status = _descend(templates, bins, coefficients, matrix, free)
     coefficients[STEP] = 0.0
     if not usable(status):
         return status, math.nan
+    coefficients[NUMBERS, VALUE] = above_truth(bins)
     return status, _profile_slope(templates, bins, terms, status)
 
 
@@ -292,6 +311,12 @@ def _pass(templates: Floats, bins: Floats, coefficients: Floats) -> bool:
             total += templates[j, b] * bins[SLOPE, b]
         coefficients[GRADIENT, j] = total
     return bad == 0
+
+
+@jit
+def likelihood(bins: Floats, coefficients: Floats, dense: bool) -> float:
+    """Return the NLL of the last fit less that of the truth."""
+    return above_truth(bins) if dense else float(coefficients[NUMBERS, VALUE])
 
 
 @jit

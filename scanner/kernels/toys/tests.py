@@ -13,8 +13,9 @@ from scanner.kernels import jit
 from scanner.kernels.algebra import Floats
 from scanner.kernels.linear.window import count, usable
 from scanner.kernels.linear.workspace import DATA, REFERENCE, THETA
-from scanner.kernels.toys.fits import above_truth, begin, fit_toy
+from scanner.kernels.toys.fits import Arrays, begin, fit_toy, likelihood
 from scanner.kernels.toys.poisson import allocate_draws, tabulate, throw
+from scanner.kernels.toys.sparse import Few, allocate_places, gather
 
 YIELD, FREE, NULL = range(3)
 """Columns of toys without signal: max(ŝ, 0), and the NLL less that of the truth at it and at s = 0."""
@@ -31,6 +32,7 @@ def fit_free(
     bins: Floats,
     coefficients: Floats,
     matrix: Floats,
+    few: Few,
     terms: int,
     dense: bool,
 ) -> tuple[float, float, float]:
@@ -40,18 +42,18 @@ def fit_free(
     the fit fails. A toy without events has its minimum at s = 0; one that is impossible without signal
     has an infinite NLL there.
     """
-    status, slope = fit_toy(templates, bins, coefficients, matrix, terms, 0.0, dense)
+    status, slope = fit_toy(templates, bins, coefficients, matrix, few, terms, 0.0, dense)
     null = math.inf
     if usable(status):
-        null = above_truth(bins)
+        null = likelihood(bins, coefficients, dense)
         if slope >= 0.0 or count(bins) == 0.0:
             return 0.0, null, null
     else:
         begin(bins, coefficients)
-    status, _ = fit_toy(templates, bins, coefficients, matrix, terms, math.nan, dense)
+    status, _ = fit_toy(templates, bins, coefficients, matrix, few, terms, math.nan, dense)
     if not usable(status):
         return math.nan, math.nan, null
-    return max(coefficients[THETA, terms], 0.0), above_truth(bins), null
+    return max(coefficients[THETA, terms], 0.0), likelihood(bins, coefficients, dense), null
 
 
 @jit
@@ -66,6 +68,7 @@ def qmu_tilde(
     bins: Floats,
     coefficients: Floats,
     matrix: Floats,
+    few: Few,
     terms: int,
     target: float,
     dense: bool,
@@ -75,25 +78,25 @@ def qmu_tilde(
     Where many events make the first guess of ŝ a good one, a fit at s = 0 is only done below it.
     """
     begin(bins, coefficients)
-    status, slope = fit_toy(templates, bins, coefficients, matrix, terms, target, dense)
+    status, slope = fit_toy(templates, bins, coefficients, matrix, few, terms, target, dense)
     if not usable(status):
         return math.nan
     empty = count(bins) == 0.0
     if slope <= 0.0 and not empty:
         return 0.0
-    at_mu = above_truth(bins)
+    at_mu = likelihood(bins, coefficients, dense)
     if dense and slope < target:
-        status, _ = fit_toy(templates, bins, coefficients, matrix, terms, math.nan, dense)
+        status, _ = fit_toy(templates, bins, coefficients, matrix, few, terms, math.nan, dense)
         if usable(status) and coefficients[THETA, terms] >= 0.0:
-            return not_negative(2.0 * (at_mu - above_truth(bins)))
-    _, best, _ = fit_free(templates, bins, coefficients, matrix, terms, dense)
+            return not_negative(2.0 * (at_mu - likelihood(bins, coefficients, dense)))
+    _, best, _ = fit_free(templates, bins, coefficients, matrix, few, terms, dense)
     return not_negative(2.0 * (at_mu - best))
 
 
 @jit
 def throw_background(
     whitened: Floats,
-    arrays: tuple[Floats, Floats, Floats],
+    arrays: Arrays,
     terms: int,
     scale: float,
     dense: bool,
@@ -103,13 +106,20 @@ def throw_background(
     out: Floats,
 ) -> None:
     """Throw toys of the reference and fit them; fill out (toys, COLUMNS), NaN where a fit fails."""
-    bins, coefficients, matrix = arrays
+    bins, coefficients, matrix, few = arrays
     means = bins[REFERENCE].copy()
-    tables, draws = tabulate(means), allocate_draws(means.size)
+    tables, draws, places = tabulate(means), allocate_draws(means.size), allocate_places(means.size)
+    without_events = (math.nan, math.nan, math.nan)
     for t in range(out.shape[0]):
         throw(means, tables, key, stream, first + t, draws, bins[DATA])
-        begin(bins, coefficients)
-        best, free, null = fit_free(whitened, bins, coefficients, matrix, terms, dense)
+        if count(bins) == 0.0 and not math.isnan(without_events[0]):
+            best, free, null = without_events
+        else:
+            toy = few if dense else gather(whitened, bins, few, places)
+            begin(bins, coefficients)
+            best, free, null = fit_free(whitened, bins, coefficients, matrix, toy, terms, dense)
+            if count(bins) == 0.0:
+                without_events = (best, free, null)
         out[t, YIELD], out[t, FREE], out[t, NULL] = best / scale, free, null
 
 
@@ -143,7 +153,7 @@ def log_likelihood_ratio(counts: Floats, logs: Floats, offset: float) -> float:
 @jit
 def test_background(
     whitened: Floats,
-    arrays: tuple[Floats, Floats, Floats],
+    arrays: Arrays,
     terms: int,
     scale: float,
     dense: bool,
@@ -159,9 +169,9 @@ def test_background(
 
     Its rows are q̃_μ and the log of the ratio of the truths, which is not needed of a toy with ŝ ≥ μ.
     """
-    bins, coefficients, matrix = arrays
+    bins, coefficients, matrix, few = arrays
     means = bins[REFERENCE].copy()
-    tables, draws = tabulate(means), allocate_draws(means.size)
+    tables, draws, places = tabulate(means), allocate_draws(means.size), allocate_places(means.size)
     target = signal_yield * scale
     without_events = math.nan
     for t in range(out.shape[1]):
@@ -174,9 +184,10 @@ def test_background(
         if empty and not math.isnan(without_events):
             out[Q, t] = without_events
             continue
+        toy = few if dense else gather(whitened, bins, few, places)
         begin(bins, coefficients)
-        status, _ = fit_toy(whitened, bins, coefficients, matrix, terms, target, dense)
-        value = 2.0 * (above_truth(bins) - fits[t, FREE]) if usable(status) else math.nan
+        status, _ = fit_toy(whitened, bins, coefficients, matrix, toy, terms, target, dense)
+        value = 2.0 * (likelihood(bins, coefficients, dense) - fits[t, FREE]) if usable(status) else math.nan
         out[Q, t] = not_negative(value)
         if empty:
             without_events = out[Q, t]
@@ -185,7 +196,7 @@ def test_background(
 @jit
 def test_signal(
     whitened: Floats,
-    arrays: tuple[Floats, Floats, Floats],
+    arrays: Arrays,
     terms: int,
     scale: float,
     dense: bool,
@@ -197,9 +208,9 @@ def test_signal(
     out: Floats,
 ) -> None:
     """Throw toys of the reference; fill out (2, toys) as `test_background` does, NaN where a fit fails."""
-    bins, coefficients, matrix = arrays
+    bins, coefficients, matrix, few = arrays
     means = bins[REFERENCE].copy()
-    tables, draws = tabulate(means), allocate_draws(means.size)
+    tables, draws, places = tabulate(means), allocate_draws(means.size), allocate_places(means.size)
     target = signal_yield * scale
     without_events = math.nan
     for t in range(out.shape[1]):
@@ -209,7 +220,8 @@ def test_signal(
         if empty and not math.isnan(without_events):
             out[Q, t] = without_events
             continue
-        out[Q, t] = qmu_tilde(whitened, bins, coefficients, matrix, terms, target, dense)
+        toy = few if dense else gather(whitened, bins, few, places)
+        out[Q, t] = qmu_tilde(whitened, bins, coefficients, matrix, toy, terms, target, dense)
         if empty:
             without_events = out[Q, t]
 
@@ -217,7 +229,7 @@ def test_signal(
 @jit
 def test_counts(
     whitened: Floats,
-    arrays: tuple[Floats, Floats, Floats],
+    arrays: Arrays,
     terms: int,
     scale: float,
     dense: bool,
@@ -225,7 +237,24 @@ def test_counts(
     signal_yield: float,
 ) -> float:
     """Return q̃_μ of the counts (B,)."""
-    bins, coefficients, matrix = arrays
+    bins, coefficients, matrix, few = arrays
+    toy = _take_counts(whitened, bins, few, dense, counts)
+    return qmu_tilde(whitened, bins, coefficients, matrix, toy, terms, signal_yield * scale, dense)
+
+
+@jit
+def fit_counts(
+    whitened: Floats, arrays: Arrays, terms: int, dense: bool, counts: Floats
+) -> tuple[float, float, float]:
+    """Fit the counts (B,) as `fit_free` does."""
+    bins, coefficients, matrix, few = arrays
+    toy = _take_counts(whitened, bins, few, dense, counts)
+    begin(bins, coefficients)
+    return fit_free(whitened, bins, coefficients, matrix, toy, terms, dense)
+
+
+@jit
+def _take_counts(whitened: Floats, bins: Floats, few: Few, dense: bool, counts: Floats) -> Few:
     for b in range(bins.shape[1]):
         bins[DATA, b] = counts[b]
-    return qmu_tilde(whitened, bins, coefficients, matrix, terms, signal_yield * scale, dense)
+    return few if dense else gather(whitened, bins, few, allocate_places(bins.shape[1]))

@@ -13,7 +13,10 @@ from scanner.simulation.b_to_kaon_photons import KaonALP, KaonMesons, KaonPhoton
 from scanner.simulation.base import Columns, Process
 from scanner.simulation.dark_higgs import DarkHiggsDimuon
 from scanner.simulation.dimuon_backgrounds import RadiatedDimuon, TauPairDimuon, TwoPhotonDimuon
+from scanner.simulation.displaced import DisplacedCombinations, KaonScalar
 from scanner.simulation.four_muons import FourMuons, MuMuScalar, MuMuZPrime
+from scanner.simulation.heavy_neutrinos import TauHeavyNeutrino
+from scanner.simulation.inelastic import FourTracks, InelasticDarkHiggs
 from scanner.simulation.photons import ALPGamma, EEGammaGamma, GammaGammaGamma
 from scanner.simulation.sampling import generator
 from scanner.simulation.single_photon import (
@@ -40,6 +43,8 @@ PROCESSES: dict[str, Process] = {
         *(GammaInvisible(), GammaALPInvisible(), GammaGammaLost(), EEGammaLost()),
         *(DarkHiggsDimuon(), RadiatedDimuon(), TauPairDimuon(), TwoPhotonDimuon()),
         *(GammaAPrime(), EEGamma(), MuMuGamma()),
+        *(KaonScalar(), DisplacedCombinations()),
+        *(InelasticDarkHiggs(), FourTracks(), TauHeavyNeutrino()),
         *(FallingSpectrum(), Peak()),
     )
 }

@@ -16,6 +16,7 @@ from scanner.constants import MASS_ELECTRON, MASS_MUON, MASS_PION, MASS_TAU
 from scanner.errors import InputError
 from scanner.simulation import detector, kinematics
 from scanner.simulation.base import Columns, Parameters, Process, as_columns
+from scanner.simulation.phase_space import pair_masses
 from scanner.simulation.sampling import InverseCDF
 from scanner.simulation.signals import decay_cross_section, mass_between
 
@@ -94,31 +95,11 @@ def three_pions(rng: Generator, tau: Array) -> Array:
     mass = _triple_masses().sample(rng, events)
     triple, _ = kinematics.two_body(MASS_TAU, mass, 0.0, kinematics.isotropic(rng, events))
     triple = kinematics.boost_with(triple, tau, MASS_TAU)
-    pair_mass = _pair_masses(rng, mass)
+    pair_mass = pair_masses(rng, mass, (MASS_PION, MASS_PION, MASS_PION))
     pair, single = kinematics.two_body(mass, pair_mass, MASS_PION, kinematics.isotropic(rng, events))
     decay = kinematics.two_body(pair_mass, MASS_PION, MASS_PION, kinematics.isotropic(rng, events))
     pions = [*(kinematics.boost_with(k, pair, pair_mass) for k in decay), single]
     return np.stack([kinematics.boost_with(k, triple, mass) for k in pions])
-
-
-def _pair_masses(rng: Generator, total: Array) -> Array:
-    """Draw the mass of two of three pions: phase space is the product of both momenta."""
-    low, high = 2 * MASS_PION, total - MASS_PION
-    found, pending = np.empty_like(total), np.arange(len(total))
-    while len(pending):
-        t = total[pending]
-        m = low + (high[pending] - low) * rng.random(len(pending))
-        weight = kinematics.two_body_momentum(t, m, MASS_PION) * kinematics.two_body_momentum(
-            m, MASS_PION, MASS_PION
-        )
-        # Neither factor exceeds its value at the end of the range where it is largest.
-        bound = kinematics.two_body_momentum(t, low, MASS_PION) * kinematics.two_body_momentum(
-            high[pending], MASS_PION, MASS_PION
-        )
-        kept = weight > rng.random(len(pending)) * bound
-        found[pending[kept]] = m[kept]
-        pending = pending[~kept]
-    return found
 
 
 def pseudo_energy(lepton: Array, pions: Array, sqrt_s: float) -> Array:

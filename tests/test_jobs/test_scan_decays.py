@@ -41,3 +41,36 @@ def test_b_ka_finds_an_injected_signal_in_the_configuration_of_its_lifetime(tmp_
     best = cube["z_local"].max("m_alp")
     assert best.idxmax("configuration") == "10 mm"
     assert float(best.max()) > 5
+
+
+def test_b_ks_llp_finds_pairs_of_pions_at_their_lifetime(tmp_path):
+    text = """
+extends: b_ks_llp
+luminosity: 20 fb^-1
+scan:
+  m_s: {range: [0.97 GeV, 1.03 GeV], step: 1 resolution}
+  ctau_s: {values: "0.1, 1, 100 cm"}
+"""
+    signal = {"m_s": 1.0, "branching_fraction": 1e-5, "mode": 2.0, "ctau": 1.0}
+    cube = run(definition.parse(text, where="llp.yaml"), tmp_path, signals=[signal])
+    assert cube["z_local"].shape == (3, cube.sizes["m_s"]) or cube["z_local"].shape == (cube.sizes["m_s"], 3)
+    near = cube.sel(m_s=1.0, method="nearest").sel(ctau_s=1.0)
+    assert float(near["z_local"]) > 5.0
+    produced = 1e-5 * 20 * 1.11e6
+    efficiency = definition.load("b_ks_llp").channels["kplus_pipi"].efficiency(1.0, ctau_s=1.0)
+    expected = produced * float(efficiency)
+    assert float(near["n_observed"]) > 0.7 * expected
+    assert set(cube["channel"].values) == set(definition.load("b_ks_llp").channels)
+
+
+def test_hnl_tau_excludes_an_island(tmp_path):
+    text = """
+extends: hnl_tau
+scan:
+  m_n: {values: "1.2 GeV"}
+method: {limit: auto, toys: 400}
+"""
+    cube = scan(definition.parse(text, where="hnl.yaml"), "", str(tmp_path / "c.zarr"), executor=SERIAL)
+    low, high = (float(cube[name].isel(interval=0).squeeze()) for name in ("coupling_low", "coupling_high"))
+    assert 1e-5 < low < high < 0.5
+    assert high / low > 3

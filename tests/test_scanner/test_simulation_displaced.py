@@ -1,0 +1,196 @@
+"""Displaced pairs: lifetimes, kinematics and the tables of their definitions, against closed forms."""
+
+import math
+
+import numpy as np
+import pytest
+
+from scanner import definition
+from scanner.constants import MASS_B, MASS_KAON, MASS_MUON, MASS_TAU, SQRT_S
+from scanner.decays import effective_events, flight_probability, lifetime_weights
+from scanner.errors import InputError
+from scanner.models import MODELS
+from scanner.simulation import (
+    displaced,
+    expected_events,
+    flight,
+    generate_chunk,
+    inelastic,
+    kinematics,
+    phase_space,
+    tau_pairs,
+)
+
+EVENTS = 20_000
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(10)
+
+
+def chunk(name, key=1, events=EVENTS, **parameters):
+    return generate_chunk(name, events, (key,), sqrt_s=SQRT_S, parameters=parameters)
+
+
+@pytest.mark.parametrize("star", [False, True])
+def test_scalars_decay_between_radii_as_the_closed_form_says(rng, star):
+    mass, ctau = 1.0, 2.0
+    _, boson = displaced.prompt_hadrons(rng, EVENTS, mass, star, SQRT_S)
+    assert kinematics.mass(boson) == pytest.approx(mass, rel=1e-7)
+    _, vertex = flight.vertices(boson, mass, ctau, rng)
+    boost = kinematics.momentum(boson) / mass
+    sine = np.sin(kinematics.polar_angle(boson))
+    for inner, outer in ((0.05, 1.0), (1.0, 5.0), (5.0, 60.0)):
+        expected = np.mean(flight_probability(inner, outer, boost, ctau, sine))
+        found = np.mean((flight.radius(vertex) > inner) & (flight.radius(vertex) < outer))
+        assert found == pytest.approx(expected, abs=4 * math.sqrt(expected * (1 - expected) / EVENTS))
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "proper"),
+    [
+        ("b_kaon_scalar", {"mass": 1.0, "mode": 1.0}, "l_proper"),
+        ("tau_heavy_neutrino", {"mass": 1.0}, "l_proper"),
+    ],
+)
+def test_weights_turn_one_lifetime_into_another(name, parameters, proper):
+    """Efficiencies and distances of reweighted events are those of events generated with that lifetime."""
+    long, short = 20.0, 8.0
+    first = chunk(name, 1, ctau=long, **parameters, branching_fraction=1.0)
+    direct = chunk(name, 2, ctau=short, **parameters, branching_fraction=1.0)
+    weights = lifetime_weights(first[proper], long, short)
+    assert np.all(first["ctau"] == np.float32(long))
+    assert effective_events(weights) < len(weights)
+    for radius in (0.05, 1.0, 5.0, 15.0):
+        seen, again = first["r_vertex"] > radius, direct["r_vertex"] > radius
+        found, expected = np.sum(weights[seen]), np.count_nonzero(again)
+        error = math.sqrt(np.sum(weights[seen] ** 2) + expected)
+        assert abs(found - expected) < 4 * error
+        assert error < 0.12 * expected
+
+
+def test_the_mass_resolution_is_that_of_the_paper():
+    """Twice the steps of the published limits in the mass of two muons (arXiv:2306.02830)."""
+    published = {1.0: 3.2e-3, 2.0: 4.2e-3, 3.0: 6.4e-3, 4.0: 8.8e-3}
+    resolution = definition.load("b_ks_llp").signal.resolution
+    for mass, expected in published.items():
+        assert float(resolution(mass)) == pytest.approx(expected, rel=0.2)
+    columns = chunk("b_kaon_scalar", mass=2.0, mode=1.0, ctau=0.1)
+    low, high = np.quantile(columns["m_pair"], [0.16, 0.84])
+    assert (high - low) / 2 == pytest.approx(float(resolution(2.0)), rel=0.05)
+
+
+def test_columns_of_a_scalar_agree_with_each_other():
+    columns = chunk("b_kaon_scalar", events=4000, mass=1.0, mode=2.0, ctau=0.5)
+    assert columns["m_pair"] == pytest.approx(columns["m_pipi"], rel=1e-5)
+    reduced = np.sqrt(columns["m_pair"].astype(np.float64) ** 2 - 4 * 0.13957039**2)
+    assert columns["m_reduced"] == pytest.approx(reduced, rel=1e-5)
+    assert np.median(columns["m_bc"]) == pytest.approx(MASS_B, abs=1e-3)
+    assert abs(np.median(columns["delta_e"])) < 5e-3
+
+
+def test_eight_final_states():
+    numbers = {
+        mode: len(chunk("b_kaon_scalar", events=1500, mass=1.5, mode=mode)["event"]) for mode in range(8)
+    }
+    assert all(numbers[mode] > numbers[mode + 4] > 200 for mode in range(4))
+    with pytest.raises(InputError, match=r"is not between 0\.987354 and"):
+        chunk("b_kaon_scalar", events=3, mass=0.9, mode=3.0)
+    with pytest.raises(InputError, match=r"mode = 1\.5 is not a whole number"):
+        chunk("b_kaon_scalar", events=3, mass=0.9, mode=1.5)
+
+
+@pytest.mark.parametrize(
+    ("channel", "mode", "mass", "ctau"), [("kplus_mumu", 1, 1.0, 0.5), ("kstar_kk", 7, 2.0, 2.0)]
+)
+def test_efficiencies_of_b_ks_llp_are_what_the_generator_gives(channel, mode, mass, ctau):
+    columns = chunk("b_kaon_scalar", 5, mass=mass, mode=mode, ctau=ctau)
+    kept = (columns["m_bc"] > 5.27) & (np.abs(columns["delta_e"]) < 0.05) & (columns["r_vertex"] > 0.05)
+    found = np.count_nonzero(kept) / EVENTS
+    grid_ctau = min((0.5, 2.0), key=lambda value: abs(value - ctau))
+    stated = float(definition.load("b_ks_llp").channels[channel].efficiency(mass, ctau_s=grid_ctau))
+    assert found == pytest.approx(stated, abs=5 * math.sqrt(found * (1 - found) * (1 / EVENTS + 1 / 6000)))
+
+
+def test_three_bodies_share_the_mass_as_phase_space_says(rng):
+    total, masses = 1.0, (MASS_MUON, MASS_MUON, 0.0)
+    found = phase_space.pair_masses(rng, np.full(EVENTS, total), masses)
+    m = np.linspace(2 * MASS_MUON, total, 100_001)[1:-1]
+    density = (total**2 - m**2) / (2 * total) * np.sqrt(m**2 / 4 - MASS_MUON**2)
+    mean = np.sum(density * m) / np.sum(density)
+    spread = math.sqrt(np.sum(density * m**2) / np.sum(density) - mean**2)
+    assert np.mean(found) == pytest.approx(mean, abs=4 * spread / math.sqrt(EVENTS))
+
+
+def test_rates_of_heavy_neutrinos():
+    model = MODELS["heavy_neutral_lepton"]
+    fraction = float(model.production(1.0, SQRT_S) * model.branching_fraction(1.0, "nu_mu_mu"))
+    parameters = {"mass": 1.0, "coupling": 1e-3}
+    events = expected_events("tau_heavy_neutrino", sqrt_s=SQRT_S, luminosity=915.0, parameters=parameters)
+    assert events == pytest.approx(2 * 915 * tau_pairs.CROSS_SECTION * 1e-3 * fraction)
+    assert pytest.approx(836e6, rel=0.01) == tau_pairs.CROSS_SECTION * 915
+
+
+@pytest.mark.parametrize(
+    ("channel", "mass", "u2"), [("heavy", 1.0, 1e-2), ("heavy", 1.4, 1e-3), ("light", 0.5, 1e-1)]
+)
+def test_efficiencies_of_hnl_tau_are_what_the_generator_gives(channel, mass, u2):
+    search = definition.load("hnl_tau")
+    ctau = float(MODELS["heavy_neutral_lepton"].decay_length(mass)) / u2
+    columns = chunk("tau_heavy_neutrino", 6, mass=mass, ctau=ctau)
+    pions = columns["m_pipi"]
+    kept = (columns["r_vertex"] > 15) & ((pions > 0.52) if channel == "heavy" else (pions < 0.42))
+    found = np.count_nonzero(kept) / EVENTS
+    stated = float(search.channels[channel].efficiency(mass, u2=u2))
+    assert found == pytest.approx(stated, abs=5 * math.sqrt(found * (1 / EVENTS + 1 / 16_000)))
+
+
+def test_dark_higgsstrahlung_has_the_angles_of_its_amplitude(rng):
+    m_a, m_h = 3.0, 1.0
+    aprime, hprime = inelastic.higgsstrahlung(rng, EVENTS, m_a, m_h, SQRT_S)
+    assert kinematics.mass(aprime + hprime) == pytest.approx(SQRT_S, rel=1e-9)
+    a, h = (m_a / SQRT_S) ** 2, (m_h / SQRT_S) ** 2
+    kallen = 1 + a * a + h * h - 2 * (a + h + a * h)
+    expected = (kallen * (2 / 3 - 2 / 5) + 8 * a * 2 / 3) / (kallen * 4 / 3 + 16 * a)
+    cosine = kinematics.BEAM_AXIS @ aprime[1:] / kinematics.momentum(aprime)
+    assert np.mean(cosine**2) == pytest.approx(expected, abs=4 * 0.3 / math.sqrt(EVENTS))
+
+
+def test_electrons_leave_the_lighter_state_behind(rng):
+    aprime, _ = inelastic.higgsstrahlung(rng, 3000, 3.0, 1.0, SQRT_S)
+    chi2, electrons = inelastic.dark_electrons(rng, aprime, (3.0, 1.0, 1.4))
+    assert kinematics.mass(chi2) == pytest.approx(1.4, rel=1e-6)
+    assert kinematics.mass(chi2 - electrons.sum(axis=0)) == pytest.approx(1.0, rel=1e-6)
+    assert kinematics.mass(aprime - chi2) == pytest.approx(1.0, rel=1e-6)
+    assert np.max(kinematics.mass(electrons.sum(axis=0))) < 0.4
+
+
+def test_one_pair_points_back_and_the_other_does_not():
+    columns = chunk("inelastic_dark_higgs", mass=1.0, mode=1.0, cross_section=1.0)
+    assert len(columns["event"]) > 500
+    assert np.median(columns["m_pair_1"]) == pytest.approx(1.0, abs=1e-3)
+    far = (columns["r_vertex_1"] > 1.0) & (columns["r_vertex_2"] > 1.0)
+    assert np.quantile(columns["pointing_angle_1"][far], 0.95) < 0.05
+    assert np.median(columns["pointing_angle_2"][far]) > 0.1
+    with pytest.raises(InputError, match="is closed"):
+        chunk("inelastic_dark_higgs", events=3, mass=1.0, ratio=2.1, cross_section=1.0)
+
+
+def test_thirty_two_configurations():
+    search = definition.load("idm_dark_higgs")
+    assert len(search.configurations) == 32
+    known = set(MODELS["idm_dark_higgs"].__dataclass_fields__)
+    for chosen in search.configurations:
+        assert set(chosen.parameters) <= known
+        for channel in search.channels.values():
+            assert 0 < channel.branching_fraction(1.0, **chosen.parameters) <= 1
+    assert expected_events("displaced_four_tracks", sqrt_s=SQRT_S, luminosity=365.0) == pytest.approx(9.0)
+
+
+def test_kaons_of_slow_scalars_are_left_out():
+    end = MASS_B - MASS_KAON
+    with pytest.raises(InputError, match=f"and {end:.6g} GeV"):
+        chunk("b_kaon_scalar", events=3, mass=5.0)
+    with pytest.raises(InputError, match=f"and {MASS_TAU - 0.13957039:.6g} GeV"):
+        chunk("tau_heavy_neutrino", events=3, mass=1.7)

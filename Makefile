@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 WORKERS ?= 2
 
-.PHONY: setup demo test lint figures bench jax root requirements clean
+.PHONY: setup demo test lint figures bench searches jax root requirements clean
 
 setup: $(READY)
 
@@ -32,6 +32,11 @@ figures: $(READY)
 bench: $(READY)
 	$(BIN)/darkscan bench
 
+# Every built-in search at its published luminosity, with a page of plots; hours on two cores.
+searches: $(READY)
+	$(BIN)/darkscan searches run-all -o searches --workers $(WORKERS)
+	$(BIN)/darkscan searches compare searches
+
 # jax as a peer in the benchmarks, which skip it where it is absent.
 jax: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check jax
@@ -45,5 +50,5 @@ requirements:
 	uv pip compile pyproject.toml --all-extras --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --output-file requirements.txt
 
 clean:
-	rm -rf .venv .venv-root demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf .venv .venv-root demo searches build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

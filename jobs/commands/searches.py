@@ -1,14 +1,17 @@
 """`darkscan searches`: list, show, validate and start search definitions."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from jobs.commands.output import Json, print_json, print_table
+from jobs.commands.scans import Workers, executor
 
 if TYPE_CHECKING:
     from scanner.definition import Search
+    from scanner.schema.axes import ScanAxis
 
 app = typer.Typer(help="Search definitions: list, show, validate, new.", no_args_is_help=True)
 
@@ -23,15 +26,27 @@ def list_searches(json: Json = False) -> None:
         print_json(found)
         return
     rows = [
-        [s["name"], s["title"], s["arxiv"] or "–", f"{s['low']:g}–{s['high']:g} {s['unit']}"] for s in found
+        [s["name"], s["title"], s["arxiv"] or "–", f"{s['low']:g}–{s['high']:g} {s['unit']}", s["method"]]
+        for s in found
     ]
-    print_table("searches", ["name", "title", "arXiv", "range"], rows)
+    print_table("searches", ["name", "title", "arXiv", "range", "method"], rows)
+
+
+def grid_of(axis: "ScanAxis") -> str:
+    """Say which points of an axis are scanned."""
+    if axis.values is not None:
+        return f"{len(axis.values)} values"
+    return f"steps of {axis.step:g} resolution" + (f" of {axis.step_of}" if axis.step_of else "")
 
 
 def summary(search: "Search") -> dict[str, Any]:
     """Describe a search for scripts."""
     axis = search.scan_axis
     return {
+        "experiment": search.reference.experiment,
+        "grid": {name: grid_of(each) for name, each in search.scan.items()},
+        "channels": list(search.channels),
+        "configurations": len(search.configurations),
         "name": search.name,
         "title": search.title,
         "arxiv": search.reference.arxiv,
@@ -45,6 +60,55 @@ def summary(search: "Search") -> dict[str, Any]:
         "columns": {name: column.unit for name, column in search.columns.items()},
         "digest": search.digest,
     }
+
+
+@app.command("run-all")
+def run_all(
+    output: Annotated[Path, typer.Option("-o", "--output", help="A folder for events, cubes and plots.")],
+    names: Annotated[list[str] | None, typer.Argument(help="Searches; all built-in ones if empty.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Few events and few masses.")] = False,
+    workers: Workers = 0,
+    json: Json = False,
+) -> None:
+    """Run every built-in search from generated events to limits and a page of plots."""
+    from jobs import catalogue
+
+    with executor(workers) as chosen:
+        found = catalogue.run_all(
+            output, chosen, names=names or (), quick=quick, say=lambda text: typer.echo(text, err=True)
+        )
+    (output / "index.html").write_text(catalogue.page(found), encoding="utf-8")
+    if json:
+        print_json([asdict(outcome) for outcome in found])
+    else:
+        rows = [[o.name, str(o.windows), str(o.limits), f"{o.seconds:.0f} s", o.error] for o in found]
+        print_table(f"searches → {output / 'index.html'}", ["name", "windows", "limits", "time", ""], rows)
+    if any(outcome.error for outcome in found):
+        raise typer.Exit(3)
+
+
+@app.command()
+def compare(
+    folder: Annotated[Path, typer.Argument(help="What `run-all` wrote.")], json: Json = False
+) -> None:
+    """Set the expected limits of searches beside the published ones, as a table in Markdown."""
+    from jobs import catalogue
+    from storage import cubes
+
+    found = {
+        name: catalogue.compared(cubes.open(str(folder / f"{name}.zarr")))
+        for name in catalogue.runnable()
+        if (folder / f"{name}.zarr").exists()
+    }
+    if json:
+        print_json(found)
+        return
+    typer.echo("| search | mass [GeV] | median expected | published | ratio |\n|---|---|---|---|---|")
+    for name, rows in found.items():
+        for row in rows:
+            typer.echo(
+                "| `{}` | {mass:.4g} | {expected:.3g} | {published:.3g} | {ratio:.2g} |".format(name, **row)
+            )
 
 
 @app.command()

@@ -98,6 +98,13 @@ class Search(Strict):
         counted = all(channel.counts is not None for channel in self.channels.values())
         return "counts" if counted else "events"
 
+    def changed(self, **content: Any) -> "Search":
+        """Return a search with other content, which is neither completed nor checked again."""
+        found = self.model_copy(update=content)
+        for name in ("canonical", "digest"):
+            found.__dict__.pop(name, None)
+        return found
+
     @cached_property
     def canonical(self) -> str:
         """The content as JSON in canonical units and order; comments and files leave no trace in it."""

@@ -10,9 +10,6 @@ from scanner.schema.complete import region_in
 
 Floats = NDArray[np.float64]
 
-FOLLOWING = ("canonical", "digest")
-"""What is cached of a search and follows from its content."""
-
 
 def view(search: Search, name: str) -> Search:
     """Return one channel of a search as a search of its own: what the channel states takes its place."""
@@ -20,16 +17,12 @@ def view(search: Search, name: str) -> Search:
     resolution = channel.resolution or search.signal.stated_resolution
     efficiency = channel.efficiency or search.signal.stated_efficiency
     stated = {"stated_resolution": resolution, "stated_efficiency": efficiency}
-    content = {
-        "channels": {name: channel},
-        "signal": search.signal.model_copy(update=stated),
-        "background": channel.background or search.background,
-        "regions": tuple(region_in(region, channel) for region in search.regions),
-    }
-    found = search.model_copy(update=content)
-    for key in FOLLOWING:
-        found.__dict__.pop(key, None)
-    return found
+    return search.changed(
+        channels={name: channel},
+        signal=search.signal.model_copy(update=stated),
+        background=channel.background or search.background,
+        regions=tuple(region_in(region, channel) for region in search.regions),
+    )
 
 
 def views(search: Search) -> dict[str, Search]:

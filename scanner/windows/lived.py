@@ -15,7 +15,6 @@ from scanner.reading.lived import UNIT, Flight
 from scanner.schema.channels import Channel
 from scanner.schema.functions import NumberFunction, Table
 from scanner.windows.axes import outer_points
-from scanner.windows.channels import FOLLOWING
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -107,10 +106,7 @@ def lived_search(
         name: _with_efficiency(search, name, channel, signals.get(name, ()), values, point)
         for name, channel in search.channels.items()
     }
-    found = search.model_copy(update={"channels": channels})
-    for key in FOLLOWING:
-        found.__dict__.pop(key, None)
-    return found
+    return search.changed(channels=channels)
 
 
 def _with_efficiency(

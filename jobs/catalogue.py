@@ -1,0 +1,186 @@
+"""Every built-in search from generated events to limits: in full, or reduced to see that each runs."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from jobs.executors import Executor
+from jobs.generate import generate
+from jobs.scan import Options, scan
+from scanner import definition, engine, plots, simulation
+from scanner.definition import Search
+from scanner.errors import InputError
+from scanner.schema.axes import ScanAxis
+from scanner.windows.axes import outer_axes, window_axes
+
+SEED = 20
+QUICK_EVENTS = 2e5
+"""Produced events of a reduced search, all processes together."""
+QUICK_MASSES, QUICK_PLANE, QUICK_OUTER, QUICK_CONFIGURATIONS = 7, 5, 3, 2
+"""Points on the mass axis, on each of two, on every other axis, and configurations of a reduced search."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one search: its cube and plot, or why there is none."""
+
+    name: str
+    title: str
+    seconds: float
+    windows: int = 0
+    limits: int = 0
+    cube: str = ""
+    plot: str = ""
+    error: str = ""
+
+
+def runnable() -> tuple[str, ...]:
+    """Return the names of the built-in searches that make their own events, or need none."""
+    found = {name: definition.load(name) for name in definition.names()}
+    return tuple(name for name, search in found.items() if search.simulation or engine.stated(search))
+
+
+def run_all(
+    folder: Path,
+    executor: Executor,
+    *,
+    names: Sequence[str] = (),
+    quick: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> list[Outcome]:
+    """Run searches one after the other; one that fails does not keep the others from running.
+
+    Parameters
+    ----------
+    folder : Path
+        Gets a store, a cube and a plot of each; stores and scans that are there already are gone on with.
+    names : sequence of str
+        Searches; all that are `runnable` if empty.
+    quick : bool
+        Whether to take few events and few points of each grid.
+    say : callable
+        Gets a sentence before each search.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    found = []
+    for name in names or runnable():
+        search = definition.load(name)
+        say(f"{name}: {search.title}")
+        found.append(_outcome(search, folder, executor, quick))
+    return found
+
+
+def _outcome(search: Search, folder: Path, executor: Executor, quick: bool) -> Outcome:
+    begun = time.monotonic()
+    try:
+        cube = run(reduced(search) if quick else search, folder, executor, quick)
+        picture = folder / f"{search.name}.png"
+        plots.save(plots.overview_plot(drawn(cube)), picture)
+    except Exception as error:  # noqa: BLE001 - reported, with an exit code of its own
+        return Outcome(search.name, search.title, time.monotonic() - begun, error=f"{error}")
+    limits = int(np.isfinite(cube["yield_limit"]).sum())
+    return Outcome(
+        search.name,
+        search.title,
+        time.monotonic() - begun,
+        int(cube["yield_limit"].size),
+        limits,
+        str(folder / f"{search.name}.zarr"),
+        picture.name,
+        "" if limits else "no window has a limit",
+    )
+
+
+def run(search: Search, folder: Path, executor: Executor, quick: bool) -> xr.Dataset:
+    """Generate the events of a search and scan them; what is there already is taken."""
+    store, cube = str(folder / f"{search.name}_events.zarr"), str(folder / f"{search.name}.zarr")
+    options = Options(search.method.limit)
+    if engine.stated(search):
+        return scan(search, "", cube, executor=executor, options=options, overwrite=True)
+    if not Path(store).exists() or Path(f"{store}.run").exists():
+        luminosity = quick_luminosity(search) if quick else search.luminosity
+        generate(search, store, executor=executor, luminosity=luminosity, seed=SEED)
+    return scan(search, store, cube, executor=executor, options=options, overwrite=True)
+
+
+def quick_luminosity(search: Search) -> float:
+    """Return the luminosity [fb⁻¹] at which a search has QUICK_EVENTS, at most its own.
+
+    Raises
+    ------
+    InputError
+        If it states no luminosity.
+    """
+    if search.luminosity is None:
+        raise InputError(f"search {search.name!r} states no luminosity: there is nothing to reduce")
+    produced = sum(
+        simulation.expected_events(
+            process.process,
+            sqrt_s=search.sqrt_s,
+            luminosity=search.luminosity * process.times,
+            parameters=process.parameters,
+        )
+        for process in search.simulation
+        if process.role in ("background", "template") and process.events is None
+    )
+    return search.luminosity * min(1.0, QUICK_EVENTS / max(produced, 1.0))
+
+
+def reduced(search: Search) -> Search:
+    """Return a search with few points on every axis, and few configurations."""
+    most = QUICK_MASSES if len(window_axes(search)) == 1 else QUICK_PLANE
+    outer = {axis.name for axis in outer_axes(search)}
+    axes = {name: _few(axis, QUICK_OUTER if name in outer else most) for name, axis in search.scan.items()}
+    few = search.changed(scan=axes, configurations=search.configurations[:QUICK_CONFIGURATIONS])
+    return definition.from_json(few.canonical)
+
+
+def _few(axis: ScanAxis, most: int) -> ScanAxis:
+    if axis.values is not None:
+        chosen = np.unique(np.linspace(0, len(axis.values) - 1, most).round().astype(int))
+        values = tuple(axis.values[number] for number in chosen)
+    else:
+        values = tuple(np.linspace(axis.low, axis.high, most).tolist())
+    return axis.model_copy(update={"values": values, "step": None, "step_of": None})
+
+
+def drawn(cube: xr.Dataset) -> xr.Dataset:
+    """Return what a plot shows of a cube: the first configuration, in the middle of every other axis."""
+    search = definition.from_json(cube.attrs["definition"])
+    middle = {axis.name: cube.sizes[axis.name] // 2 for axis in outer_axes(search)}
+    first = {"configuration": 0} if "configuration" in cube.dims else {}
+    return cube.isel(middle | first)
+
+
+def compared(cube: xr.Dataset) -> list[dict[str, Any]]:
+    """Return mass, median expected limit, published limit and their ratio where a search states some."""
+    search = definition.from_json(cube.attrs["definition"])
+    published, single = search.published, drawn(cube)
+    name = "" if published is None else f"{published.quantity}_limit_expected"
+    if published is None or name not in single or len(window_axes(search)) > 1:
+        return []
+    axis = search.scan_axis.name
+    median = single[name].sel(quantile=0.5).dropna(axis)
+    rows = []
+    for mass, value in zip(published.mass, published.value, strict=True):
+        if median.size == 0 or not median[axis].min() <= mass <= median[axis].max():
+            continue
+        ours = float(median.sel({axis: mass}, method="nearest"))
+        rows.append({"mass": mass, "expected": ours, "published": value, "ratio": ours / value})
+    return rows
+
+
+def page(outcomes: Sequence[Outcome]) -> str:
+    """Return a page of HTML with the plots of all searches."""
+    blocks = [
+        f"<h2>{each.name}: {each.title}</h2>"
+        + (f'<img src="{each.plot}" width="640">' if each.plot else f"<p>no limits: {each.error}</p>")
+        for each in outcomes
+    ]
+    head = '<!doctype html><meta charset="utf-8"><title>darkscan: all searches</title>'
+    return "\n".join([head, "<h1>All searches, from generated events</h1>", *blocks, ""])

@@ -25,8 +25,10 @@ from scanner.simulation.single_photon import (
     GammaGammaLost,
     GammaInvisible,
 )
+from scanner.simulation.six_tracks import RadiativeSixTracks, SixTracks
 from scanner.simulation.spectra import FallingSpectrum, Peak
 from scanner.simulation.tau_pairs import TauAlpha, TauLeptons, TauPions
+from scanner.simulation.three_pairs import DarkHiggsSix, DarkoniumSix
 from scanner.simulation.upsilon import DipionCombinations, DipionInvisible, DipionLeptons
 from scanner.simulation.visible_photon import EEGamma, GammaAPrime, MuMuGamma
 
@@ -45,6 +47,7 @@ PROCESSES: dict[str, Process] = {
         *(GammaAPrime(), EEGamma(), MuMuGamma()),
         *(KaonScalar(), DisplacedCombinations()),
         *(InelasticDarkHiggs(), FourTracks(), TauHeavyNeutrino()),
+        *(DarkHiggsSix(), SixTracks(), DarkoniumSix(), RadiativeSixTracks()),
         *(FallingSpectrum(), Peak()),
     )
 }

@@ -23,6 +23,8 @@ BUILT_IN = (
     "b_ks_llp",
     "bump_hunt",
     "dark_higgsstrahlung",
+    "dark_higgsstrahlung_6",
+    "darkonium",
     "hnl_tau",
     "idm_dark_higgs",
     "s_mumu",
@@ -31,7 +33,7 @@ BUILT_IN = (
     "y1s_inv",
     "zp_mumu",
 )
-WITHOUT_MODEL = ("bump_hunt", "tau_3mu", "y1s_inv")
+WITHOUT_MODEL = ("bump_hunt", "darkonium", "tau_3mu", "y1s_inv")
 
 
 def test_the_names():

@@ -10,14 +10,19 @@ from scanner.simulation import BLOCK, PROCESSES, expected_events, generate_chunk
 SIGNAL = {"mass": 3.0, "cross_section": 2.0}
 MASSES = {"dipion_invisible": 9.4604, "tau_alpha": 1.0, "tau_heavy_neutrino": 1.0}
 """Masses of signals that 3 GeV does not suit."""
+SECOND = {
+    "dark_higgs_dimuon": {"m_hprime": 1.0},
+    "dark_higgs_six": {"m_hprime": 6.5},
+    "darkonium_six": {"m_upsilon": 9.5},
+}
+"""Second masses."""
 EVERY = pytest.mark.parametrize("name", PROCESSES)
 
 
 def parameters(name):
     if get(name).role != "signal":
         return {}
-    second = {"m_hprime": 1.0} if "m_hprime" in get(name).parameters else {}
-    return SIGNAL | {"mass": MASSES.get(name, 3.0)} | second
+    return SIGNAL | {"mass": MASSES.get(name, 3.0)} | SECOND.get(name, {})
 
 
 def chunk(name, events=300, key=(1, 0)):

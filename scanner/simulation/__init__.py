@@ -17,6 +17,7 @@ from scanner.simulation.displaced import DisplacedCombinations, KaonScalar
 from scanner.simulation.four_muons import FourMuons, MuMuScalar, MuMuZPrime
 from scanner.simulation.heavy_neutrinos import TauHeavyNeutrino
 from scanner.simulation.inelastic import FourTracks, InelasticDarkHiggs
+from scanner.simulation.four_tracks import MuMuZPrimeTauTau, TauTauPair, TauTauScalar
 from scanner.simulation.photons import ALPGamma, EEGammaGamma, GammaGammaGamma
 from scanner.simulation.sampling import generator
 from scanner.simulation.single_photon import (
@@ -48,6 +49,7 @@ PROCESSES: dict[str, Process] = {
         *(KaonScalar(), DisplacedCombinations()),
         *(InelasticDarkHiggs(), FourTracks(), TauHeavyNeutrino()),
         *(DarkHiggsSix(), SixTracks(), DarkoniumSix(), RadiativeSixTracks()),
+        *(MuMuZPrimeTauTau(), TauTauScalar(), TauTauPair()),
         *(FallingSpectrum(), Peak()),
     )
 }

@@ -26,9 +26,9 @@ NODES = 60
 """Gauss-Legendre nodes along each variable of the total cross section."""
 
 
-def conversion_density(log_mass: Array) -> Array:
-    """Return the conversion of a virtual photon to muons per unit of ln m, (2α/3π)(1+2r)√(1−4r)."""
-    r = MASS_MUON**2 * np.exp(-2 * log_mass)
+def conversion_density(log_mass: Array, lepton: float = MASS_MUON) -> Array:
+    """Return the conversion of a virtual photon to leptons per unit of ln m, (2α/3π)(1+2r)√(1−4r)."""
+    r = lepton**2 * np.exp(-2 * log_mass)
     velocity = np.sqrt(np.maximum(1 - 4 * r, 0))
     return np.asarray(2 * ALPHA / (3 * math.pi) * (1 + 2 * r) * velocity)
 

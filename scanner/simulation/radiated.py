@@ -34,60 +34,66 @@ class DalitzPoint:
     density: Array
 
 
-def dalitz_point(kind: str, mass: Array, sqrt_s: float, z: Array, u: Array) -> DalitzPoint:
+def dalitz_point(
+    kind: str, mass: Array, sqrt_s: float, z: Array, u: Array, lepton: float = MASS_MUON
+) -> DalitzPoint:
     """Map the unit square (z, u) to the Dalitz plane, flat where the propagators peak.
 
     The coordinate z is the logarithm of D₁+D₂ and u the artanh of their asymmetry, each from 0 to 1
     between its kinematic bounds.
     """
-    s, m2 = sqrt_s**2, mass * mass
-    low, high = 2 * mass * sqrt_s, s + m2 - 4 * U2
+    s, m2, u2 = sqrt_s**2, mass * mass, lepton**2
+    low, high = 2 * mass * sqrt_s, s + m2 - 4 * u2
     span = np.log(high / low)
     total = low * np.exp(span * z)
-    beta = np.sqrt(np.maximum(1 - 4 * U2 / (s + m2 - total), 0))
+    beta = np.sqrt(np.maximum(1 - 4 * u2 / (s + m2 - total), 0))
     reach = np.arctanh(beta * np.sqrt(np.maximum((total - low) * (total + low), 0)) / total)
     a = np.tanh(reach * (2 * u - 1))
     d1, d2 = total / 2 * (1 + a), total / 2 * (1 - a)
-    w = radiation.MATRIX_ELEMENTS[kind](d1, d2, s, m2, U2)
+    w = radiation.MATRIX_ELEMENTS[kind](d1, d2, s, m2, u2)
     return DalitzPoint(d1, d2, w * total**2 * (1 - a * a) * reach * span)
 
 
 @cache
-def _maxima(kind: str, sqrt_s: float) -> tuple[Array, Array]:
+def _maxima(kind: str, sqrt_s: float, lepton: float) -> tuple[Array, Array]:
     """Tabulate the maximum of the Dalitz density against the mass."""
-    top = radiation.threshold(sqrt_s)
+    top = radiation.threshold(sqrt_s, lepton)
     masses = np.concatenate([np.geomspace(1e-3, top / 2, 120), top - np.geomspace(top / 2, 1e-3, 80)[1:]])
     z, u = np.meshgrid(np.linspace(1e-6, 1 - 1e-6, 201), np.linspace(0, 1, 101))
-    peaks = [float(dalitz_point(kind, np.array(m), sqrt_s, z, u).density.max()) for m in masses]
+    peaks = [float(dalitz_point(kind, np.array(m), sqrt_s, z, u, lepton).density.max()) for m in masses]
     return np.log(masses), np.log(peaks)
 
 
-def density_bound(kind: str, mass: Array, sqrt_s: float) -> Array:
+def density_bound(kind: str, mass: Array, sqrt_s: float, lepton: float = MASS_MUON) -> Array:
     """Return an upper bound of the density of `dalitz_point` at each mass [GeV]."""
-    nodes, peaks = _maxima(kind, sqrt_s)
+    nodes, peaks = _maxima(kind, sqrt_s, lepton)
     return np.asarray(MARGIN * np.exp(np.interp(np.log(mass), nodes, peaks)))
 
 
-def _draw_dalitz(rng: Generator, kind: str, mass: Array, sqrt_s: float) -> tuple[Array, Array]:
+def _draw_dalitz(
+    rng: Generator, kind: str, mass: Array, sqrt_s: float, lepton: float = MASS_MUON
+) -> tuple[Array, Array]:
     """Draw D₁ and D₂ for each mass; rejected entries are drawn again."""
     d = np.empty((2, len(mass)))
     pending = np.arange(len(mass))
-    bound = density_bound(kind, mass, sqrt_s)
+    bound = density_bound(kind, mass, sqrt_s, lepton)
     while len(pending):
         z, u, level = rng.random((3, len(pending)))
-        point = dalitz_point(kind, mass[pending], sqrt_s, z, u)
+        point = dalitz_point(kind, mass[pending], sqrt_s, z, u, lepton)
         kept = point.density > level * bound[pending]
         d[:, pending[kept]] = point.d1[kept], point.d2[kept]
         pending = pending[~kept]
     return d[0], d[1]
 
 
-def _momenta(mass: Array, sqrt_s: float, d1: Array, d2: Array) -> tuple[Array, Array, Array]:
+def _momenta(
+    mass: Array, sqrt_s: float, d1: Array, d2: Array, lepton: float = MASS_MUON
+) -> tuple[Array, Array, Array]:
     """Return k₁, k₂ and p (4, N) in the centre of mass, X along z and the muons in the xz plane."""
     s, m2 = sqrt_s**2, mass * mass
     e1, e2 = (s - d2) / (2 * sqrt_s), (s - d1) / (2 * sqrt_s)
     ex = (d1 + d2) / (2 * sqrt_s)
-    q1, qx = np.sqrt(np.maximum(e1**2 - U2, 0)), np.sqrt(np.maximum(ex**2 - m2, 0))
+    q1, qx = np.sqrt(np.maximum(e1**2 - lepton**2, 0)), np.sqrt(np.maximum(ex**2 - m2, 0))
     along = np.clip((2 * e1 * ex + m2 - d1) / 2, -q1 * qx, q1 * qx) / np.maximum(qx, 1e-300)
     across = np.sqrt(np.maximum(q1**2 - along**2, 0))
     zero = np.zeros_like(e1)
@@ -157,3 +163,19 @@ def radiated_events(rng: Generator, kind: str, mass: Array, sqrt_s: float) -> Ar
     axis = kinematics.direction(angles[0], angles[1])
     source = (axis, *kinematics.transverse(axis, rng.uniform(0, 2 * math.pi, len(mass))))
     return np.stack([kinematics.turn(k, source, kinematics.beam_triad()) for k in muons])
+
+
+def emitted(rng: Generator, kind: str, mass: Array, sqrt_s: float, lepton: float) -> Array:
+    """Draw e⁺e⁻ → l⁺l⁻X for each mass of X with leptons of any mass, turned evenly to all directions.
+
+    Returns
+    -------
+    Array
+        Four-momenta (3, 4, N) [GeV] of l⁻, l⁺ and X in the centre of mass.
+    """
+    d1, d2 = _draw_dalitz(rng, kind, mass, sqrt_s, lepton)
+    axis = kinematics.isotropic(rng, len(mass))
+    target = (axis, *kinematics.transverse(axis, rng.uniform(0, 2 * math.pi, len(mass))))
+    zero, one = np.zeros_like(mass), np.ones_like(mass)
+    source = (np.stack([zero, zero, one]), np.stack([one, zero, zero]), np.stack([zero, one, zero]))
+    return np.stack([kinematics.turn(k, source, target) for k in _momenta(mass, sqrt_s, d1, d2, lepton)])

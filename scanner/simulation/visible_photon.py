@@ -34,7 +34,7 @@ def candidates(momenta: Array, lepton: str, rng: Generator) -> Columns:
     kept &= detector.photons_found(lab[2], rng)
     muons = np.zeros(len(kept))
     if lepton == "mu_mu":
-        muons = sum(1.0 * detector.muons_identified(p, rng) for p in lab[:2])
+        muons = np.sum([1.0 * detector.muons_identified(p, rng) for p in lab[:2]], axis=0)
     tracks = [detector.smear_tracks(p[:, kept], mass, rng) for p in lab[:2]]
     photon = detector.smear_photons(lab[2][:, kept], rng)
     centre = [kinematics.to_centre_of_mass(p) for p in tracks]

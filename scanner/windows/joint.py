@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from scanner.definition import Search
 from scanner.errors import InputError
+from scanner.windows.axes import outer_axes
 from scanner.windows.channels import rate, views
 from scanner.windows.filled import template_model
 from scanner.windows.grid import WindowGrid
@@ -32,17 +33,21 @@ class Part:
         Its windows, at the masses of the whole search.
     rate : (W,) float
         Efficiency times branching fraction; 0 where the channel leaves the mass out.
+    weight : (W,) float
+        What the signal is shared by: the rate, or 1 in every channel where none of them sees a signal. The
+        yield is limited there all the same, and any rate is possible.
     """
 
     name: str
     search: Search
     grid: WindowGrid
     rate: Floats
+    weight: Floats
 
     @property
     def on(self) -> Flags:
-        """Whether the channel sees a signal in each window, (W,); if not, it is left out of it."""
-        return np.asarray(self.rate > 0.0)
+        """Whether the channel has a share of the signal in each window, (W,); if not, it is left out."""
+        return np.asarray(self.weight > 0.0)
 
 
 def parts(
@@ -53,11 +58,11 @@ def parts(
     Raises
     ------
     InputError
-        If a mass is searched and no channel sees a signal of it.
+        If a mass is searched and no channel sees a signal of it, whatever the lifetime.
     """
     found = rates(search, grid, block, parameters)
     blind = total_rate(found) <= 0.0
-    if blind.any():
+    if blind.any() and not outer_axes(search):
         mass = grid.mass[block][blind][0]
         raise InputError(f"no channel has an efficiency at {mass:g} GeV: leave this mass out")
     return found
@@ -68,10 +73,12 @@ def rates(
 ) -> tuple[Part, ...]:
     """Return the channels in a block of windows, whether any of them sees a signal or not."""
     mass = grid.mass[block]
-    everywhere = vetoed(search, mass)
+    everywhere, singles = vetoed(search, mass), views(search)
+    found = {name: _rate(single, mass, parameters, everywhere) for name, single in singles.items()}
+    blind = np.sum(list(found.values()), axis=0) <= 0.0
     return tuple(
-        Part(name, single, grid.channels.get(name, grid), _rate(single, mass, parameters, everywhere))
-        for name, single in views(search).items()
+        Part(name, single, grid.channels.get(name, grid), found[name], np.where(blind, 1.0, found[name]))
+        for name, single in singles.items()
     )
 
 
@@ -85,6 +92,13 @@ def total_rate(found: Sequence[Part]) -> Floats:
     """Return the efficiency times branching fraction of all channels together, (W,)."""
     total: Floats = np.sum([part.rate for part in found], axis=0)
     return total
+
+
+def signal_shares(found: Sequence[Part]) -> Floats:
+    """Return the part of the signal in each of C channels, (W, C)."""
+    weights = np.stack([part.weight for part in found], axis=1)
+    shares: Floats = weights / weights.sum(axis=1, keepdims=True)
+    return shares
 
 
 @dataclass(frozen=True)
@@ -136,7 +150,7 @@ def join(found: Sequence[Part], models: Sequence[WindowModel]) -> WindowModel:
     """
     if len(models) == 1:
         return models[0]
-    shares = np.stack([part.rate for part in found], axis=1) / total_rate(found)[:, None]
+    shares = signal_shares(found)
     on = np.stack([part.on for part in found], axis=1)
     terms = np.where(on, np.stack([model.terms for model in models], axis=1), 0)
     before = np.cumsum(terms, axis=1) - terms

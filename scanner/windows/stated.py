@@ -19,7 +19,7 @@ from scanner.schema.channels import Counts
 from scanner.seeds import window_keys
 from scanner.stats.counted import COUNTED_METHODS
 from scanner.windows.grid import WindowGrid, resolution_coordinate
-from scanner.windows.joint import Part, rates, total_rate
+from scanner.windows.joint import Part, rates, signal_shares, total_rate
 from scanner.windows.systematics import SIGNAL_TARGETS, YIELD_TARGETS, window_nuisances
 from scanner.windows.templates import WindowModel
 
@@ -130,7 +130,7 @@ def stated_problem(
 
 
 def _model(search: Search, found: tuple[Part, ...]) -> WindowModel:
-    shares = _shares(np.stack([part.rate for part in found], axis=1))
+    shares = signal_shares(found)
     windows, channels = shares.shape
     expected = np.diag([counts.expected for counts in stated_counts(search)])
     everywhere = np.ones((windows, channels), dtype=np.bool_)
@@ -145,17 +145,6 @@ def _model(search: Search, found: tuple[Part, ...]) -> WindowModel:
         shares,
         tuple(range(channels)),
     )
-
-
-def _shares(rate: Floats) -> Floats:
-    """Return the part of the signal in each channel (W, C); all the same where none sees a signal.
-
-    A limit on the yield then has no meaning of its own, and one on a rate is infinite.
-    """
-    total = rate.sum(axis=1, keepdims=True)
-    shares = np.full(rate.shape, 1.0 / rate.shape[1])
-    np.divide(rate, total, out=shares, where=total > 0.0)
-    return shares
 
 
 def _background_errors(search: Search, nuisances: Nuisances) -> Nuisances:

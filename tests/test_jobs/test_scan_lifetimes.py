@@ -87,3 +87,10 @@ def test_couplings_that_set_the_lifetime_are_excluded_in_intervals(store, tmp_pa
     events = 2e9 * rate * low**2 * 0.2 / (1 + ctau)
     # At the lower end as many events are expected as the limit allows, within the steps of the lifetime.
     np.testing.assert_allclose(events, cube["yield_limit"].isel(ctau=0), rtol=0.05)
+
+
+def test_a_lifetime_that_nothing_sees_has_no_limit_on_a_rate(store, tmp_path):
+    text = LIVED.replace("0.2 / (1 + ctau)", "0.2 * (1 if ctau > 0.5 else 0)")
+    cube = scan(definition.parse(text), store, str(tmp_path / "cube"), executor=SerialExecutor())
+    assert bool(np.isinf(cube["cross_section_limit"].sel(ctau=0.1)).all())
+    assert bool(np.isfinite(cube["cross_section_limit"].sel(ctau=1.0)).all())

@@ -39,7 +39,7 @@ class ConstrainedConstruction(Construction):
     def ratios(self, counts: Any, yields: Floats) -> tuple[Floats, Floats]:
         """Return t (T, G) of windows at yields (G,), and ŝ ≥ 0 (T,); NaN where a fit fails."""
         sets: BinnedProblem = counts
-        fits = free_fits(sets, with_null=False)
+        fits = free_fits(sets)
         ratios: Floats = np.array([fits.ratio(s) for s in yields]).T
         if sets.windows == 1 and np.isnan(ratios).any():  # of toys, those that fail are counted
             return self._second_opinion(sets, yields)

@@ -18,7 +18,7 @@ from scanner.stats.constrained_ratios import FreeFits, free_fits, with_specks
 from scanner.stats.pseudo import BACKGROUND_STREAM, GUIDE_STREAM, GUIDED, SIGNAL_STREAM, Sample
 from scanner.stats.sampling import normal_numbers, poisson_toys
 
-AT_ONCE = 500
+AT_ONCE = 125
 """Toys that are fitted as the windows of one problem."""
 AUXILIARY = 2
 """Added to a stream of counts for the stream of their global observables."""
@@ -66,7 +66,7 @@ class ConstrainedWindow:
         self._null = self._fit_data(0.0)
         self._free = self._fit_data(np.nan)
         self.status = int(self._null.status[0] if self._free.found[0] else self._free.status[0])
-        self._own = free_fits(self._data, with_null=True)
+        self._own = free_fits(self._data)
         self._kept: dict[int, list[Batch]] = {}
         deficit = self._free.found[0] and self._free.yields[0] < -GUIDED * self.spread
         self._guide = self._truth(self._free) if deficit else None
@@ -144,7 +144,7 @@ class ConstrainedWindow:
         kept, batches = self._kept.setdefault(int(stream), []), -(-count // AT_ONCE)
         for i in range(len(kept), batches):
             toys = self.throw(truth, int(stream), i * AT_ONCE, AT_ONCE)
-            kept.append((toys, free_fits(toys, with_null=stream == BACKGROUND_STREAM)))
+            kept.append((toys, free_fits(toys)))
         return kept[:batches]
 
 
@@ -152,7 +152,7 @@ def _fresh(window: ConstrainedWindow, truth: Truth, count: int) -> Iterator[Batc
     """Throw and fit the toys of a hypothesis with signal, batch by batch."""
     for first in range(0, count, AT_ONCE):
         toys = window.throw(truth, int(SIGNAL_STREAM), first, min(AT_ONCE, count - first))
-        yield toys, free_fits(toys, with_null=False)
+        yield toys, free_fits(toys)
 
 
 def _nuisances(problem: BinnedProblem) -> Nuisances:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from scanner.kernels.constrained.batch import NLL
+from scanner.kernels.constrained.batch import NLL, YIELD_SLOPE
 from scanner.likelihoods.binned import BinnedProblem, Floats
-from scanner.likelihoods.constrained import ConstrainedFit, Mask, fit_constrained
+from scanner.likelihoods.constrained import Mask, fit_constrained
 
 SPECK = 1e-6
 """Events that a toy without any is given where most are expected: a fit needs some."""
@@ -21,17 +21,23 @@ class FreeFits:
 
     sets: BinnedProblem
     """The data sets as the windows of a problem, with a speck in empty ones."""
-    fit: ConstrainedFit
+    theta: Floats
+    """(N, J+K+1) parameters of the best fit."""
+    tangent: Floats
+    """(N, J+K+1) how these follow the yield along the profile."""
     yields: Floats
     """(N,) max(ŝ, 0), NaN where the fit fails."""
     best: Floats
     """(N,) NLL there."""
     null: Floats
-    """(N,) NLL without signal, NaN also where it was not asked for."""
+    """(N,) NLL without signal."""
 
     def at(self, signal_yield: float, chosen: Mask) -> Floats:
         """Return the NLL at a yield (N,), NaN where a fit fails or is not chosen."""
-        return _fixed(self.sets, self.fit, signal_yield, chosen)
+        start = self.theta + (signal_yield - self.theta[:, -1:]) * self.tangent
+        yields = np.full(self.sets.windows, signal_yield)
+        result = fit_constrained(self.sets, yields, start, chosen)
+        return np.where(result.found & chosen, result.numbers[:, NLL], np.nan)
 
     def qmu_tilde(self, signal_yield: float) -> Floats:
         """Return q̃_μ (arXiv:1007.1727, eq. 16) of the data sets (N,), NaN where a fit fails."""
@@ -45,27 +51,29 @@ class FreeFits:
         return np.maximum(2.0 * (fixed - self.best), 0.0)
 
     def excess(self) -> Floats:
-        """Return q₀ (eq. 12) of the data sets (N,); all need their fits without signal."""
+        """Return q₀ (eq. 12) of the data sets (N,)."""
         q = np.maximum(2.0 * (self.null - self.best), 0.0)
         return np.where(self.yields > 0.0, q, 0.0 * (self.null + self.yields))
 
 
-def free_fits(problem: BinnedProblem, *, with_null: bool) -> FreeFits:
-    """Fit data sets with a free yield, and without signal where ŝ is negative or `with_null` asks."""
+def free_fits(problem: BinnedProblem) -> FreeFits:
+    """Fit data sets without signal, and with a free yield where the likelihood rises with the yield."""
     sets = with_specks(problem)
-    free = fit_constrained(sets, np.full(sets.windows, np.nan))
-    yields = np.where(free.found, free.yields, np.nan)
-    asked = free.found if with_null else free.found & ~(yields > 0.0)
-    null = _fixed(sets, free, 0.0, asked)
-    best = np.where(yields > 0.0, free.numbers[:, NLL], null)
-    return FreeFits(sets, free, np.where(yields < 0.0, 0.0, yields), best, null)
-
-
-def _fixed(sets: BinnedProblem, free: ConstrainedFit, signal_yield: float, chosen: Mask) -> Floats:
-    """Return the NLL at a yield, from fits that follow the profile of the free ones."""
-    start = free.theta + (signal_yield - free.yields)[:, None] * free.tangent
-    result = fit_constrained(sets, np.full(sets.windows, signal_yield), start, chosen)
-    return np.where(result.found & chosen, result.numbers[:, NLL], np.nan)
+    null = fit_constrained(sets, np.zeros(sets.windows))
+    rises = ~(null.numbers[:, YIELD_SLOPE] >= 0.0)
+    free = fit_constrained(sets, np.full(sets.windows, np.nan), null.theta, rises)
+    above = rises & free.found & ~(free.yields <= 0.0)
+    nll = np.where(null.found, null.numbers[:, NLL], np.nan)
+    lost = rises & ~free.found
+    best = np.where(above, free.numbers[:, NLL], np.where(lost, np.nan, nll))
+    return FreeFits(
+        sets,
+        np.where(above[:, None], free.theta, null.theta),
+        np.where(above[:, None], free.tangent, null.tangent),
+        np.where(above, free.yields, 0.0 * best),
+        best,
+        nll,
+    )
 
 
 def with_specks(problem: BinnedProblem) -> BinnedProblem:

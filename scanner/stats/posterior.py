@@ -19,6 +19,7 @@ from scanner.likelihoods.binned import BinnedProblem, Floats
 from scanner.likelihoods.fit import USABLE, Fit, fit
 from scanner.stats.asymptotic import asymptotic_limits_above
 from scanner.stats.constrained_posterior import Posterior, starting_coefficients, throw_sets
+from scanner.stats.constrained_ratios import with_specks
 from scanner.stats.density import Density, pooled
 from scanner.stats.limits import BAYESIAN, NO_LIMIT, Limits
 from scanner.stats.sampling import poisson_toys
@@ -93,7 +94,7 @@ def bayesian_limits(problem: BinnedProblem, settings: Settings) -> Limits:
     error and significance are those of the fit.
     """
     limits = asymptotic_limits_above(problem, settings, np.inf)
-    null = fit(problem, np.zeros(problem.windows))
+    null = fit(problem if problem.nuisances is None else with_specks(problem), np.zeros(problem.windows))
     expected = np.full((problem.windows, len(QUANTILES)), np.nan)
     observed, errors = np.full((2, problem.windows), np.nan)
     failed = np.zeros(problem.windows, dtype=np.int64)

@@ -136,3 +136,39 @@ def test_a_method_takes_nuisances_and_windows_are_independent(method, toys):
         alone = METHODS[method](both.select(np.array([w])), settings)
         for name in ("yield_limit", "yield_lower", "yield_limit_error", "expected", "toys"):
             assert np.array_equal(getattr(alone, name)[0], getattr(together, name)[w], equal_nan=True), name
+
+
+def spurious(n, m, tau, events, counts=1):
+    """An off region that measures a free background, and a spurious signal of ± `events` in the on region."""
+    norms, shape = np.zeros((counts, 1, 3, 2)), np.zeros((counts, 1, 2, 2))
+    shape[:, 0, :, 0] = -events, events
+    effect = (np.array([0]), np.array([2]), np.zeros((counts, 1, 2)))
+    nuisances = Nuisances(("spurious",), norms, shape, *effect)
+    arrays = np.array([n, m], float), np.array([1.0, 0.0]), np.array([[1.0, tau]])
+    rows = [np.tile(array, (counts, *[1] * array.ndim)) for array in arrays]
+    return BinnedProblem(*rows, nuisances=nuisances)
+
+
+@pytest.mark.parametrize(("n", "m", "events"), [(3, 6, 1.0), (3, 6, 8.0), (0, 4, 5.0), (40, 80, 15.0)])
+def test_a_spurious_signal_cannot_make_the_background_negative(n, m, events):
+    tau = 2.0
+    alpha, b = np.linspace(-6.0, 6.0, 241), np.linspace(0.0, (m + 9.0 * np.sqrt(m + 1.0) + 12.0) / tau, 241)
+    on = b[:, None] + events * alpha
+    weight = np.where(on >= 0.0, poisson.pmf(m, tau * b)[:, None] * norm.pdf(alpha), 0.0)
+    s = np.linspace(0.0, 6.0 * np.sqrt(n + events**2 + 9.0) + 10.0, 121)
+    density = np.array([np.sum(weight * poisson.pmf(n, value + np.maximum(on, 0.0))) for value in s])
+    cumulative = cumulative_simpson(density, x=s, initial=0.0)
+    expected = np.interp(0.9, cumulative / cumulative[-1], s)
+    problem = spurious(n, m, tau, events)
+    found = credible(problem, 0, problem.counts, Settings(0.9), RELATIVE_ERROR)
+    assert found.errors[0] < 0.01 * expected
+    assert abs(found.limits[0] - expected) < 3.0 * found.errors[0] + 0.005 * expected
+
+
+def test_toys_of_any_global_observable_have_limits():
+    """Also where the measured spurious signal exceeds the background, and in a window without events."""
+    for n, m in ((2, 4), (0, 0)):
+        limits = METHODS["bayesian"](spurious(n, m, 2.0, 5.0), Settings(0.9, toys=40))
+        assert np.isfinite(limits.yield_limit[0])
+        assert np.isfinite(limits.expected[0]).all()
+        assert limits.toys_failed[0] == 0

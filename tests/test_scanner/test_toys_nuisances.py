@@ -6,10 +6,13 @@ import numpy as np
 import pyhf
 import pytest
 
+from scanner.kernels.constrained.batch import NLL
 from scanner.likelihoods.binned import BinnedProblem
+from scanner.likelihoods.constrained import fit_constrained
 from scanner.likelihoods.nuisances import Nuisances
 from scanner.stats import METHOD_MEANINGS, METHODS, Settings
 from scanner.stats.constrained_pseudo import ConstrainedWindow
+from scanner.stats.constrained_ratios import free_fits
 from scanner.stats.pseudo import LinearWindow
 from scanner.stats.toy_values import ordered, tail
 from scanner.stats.toys import pseudo_experiments
@@ -120,3 +123,26 @@ def test_toys_are_those_of_pyhf():
         for cut in (q, 0.5, 2.0):
             p, own = float(theirs.pvalue(cut)), tail(ordered(ours), np.array([cut]))[0][0]
             assert own == pytest.approx(p, abs=4.0 * np.sqrt(max(p * (1.0 - p), 0.01) / count))
+
+
+def test_best_fits_are_those_of_free_yields():
+    """The slope at no signal tells where the best yield is negative, and needs no fit."""
+    toys = ConstrainedWindow(one_window(0.3), 0)
+    thrown = toys.throw(toys._truth(toys._fit_data(2.0)), 1, 0, 200)
+    fits, free = free_fits(thrown), fit_constrained(thrown, np.full(200, np.nan))
+    assert 40 < np.count_nonzero(free.yields < 0.0) < 160
+    assert fits.yields == pytest.approx(np.maximum(free.yields, 0.0), abs=1e-3)
+    null = fit_constrained(thrown, np.zeros(200)).numbers[:, NLL]
+    best = np.where(free.yields > 0.0, free.numbers[:, NLL], null)
+    assert fits.best == pytest.approx(best, abs=1e-6)
+
+
+def test_toys_of_a_deficit_are_weighted_by_their_probability():
+    """The mean of a ratio of densities is 1; toys of the best fit reach the data, others hardly."""
+    deficit = ConstrainedWindow(one_window(0.05, counts=np.array([9.0, 0.0, 4.0])), 0)
+    sample = deficit.sample(4.0, 2000)
+    assert sample.guide.size == 2000
+    mixture = np.exp(sample.guidance[1])  # of toys without signal: L_g/L_0 averages to 1
+    assert mixture.mean() == pytest.approx(1.0, abs=5.0 * mixture.std() / np.sqrt(2000))
+    reached = [np.mean(q >= sample.observed) for q in (sample.guide, sample.background)]
+    assert reached[0] > 0.3 > 5.0 * reached[1]

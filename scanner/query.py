@@ -160,6 +160,10 @@ class Limits:
         """
         return _flags(self._cube[name])
 
+    def has_status(self, *words: str) -> xr.DataArray:
+        """Tell which windows have one of these statuses."""
+        return _where_status(self._cube, words)
+
     def meanings(self, name: str) -> dict[int, str]:
         """Return what every value of a flag variable says; bits are joined by +, without any it is `none`."""
         flags = self.flags(name)

@@ -139,6 +139,8 @@ def describe(cube: Any) -> dict[str, Any]:
     import scanner.query  # noqa: F401 - registers the accessor
 
     report: dict[str, Any] = {"windows": cube["region"].size}
+    if len(cube.limits.axes) > 1:
+        report["scanned"] = int((~cube.limits.has_status("outside_scan")).sum())
     for name in ("status", "method"):
         values = cube[name].to_numpy()
         found = {word: int((values == code).sum()) for code, word in cube.limits.flags(name).items()}

@@ -147,6 +147,7 @@ def test_the_command_line_scans_a_plane_and_answers(darkscan, plane_file, store,
     report = darkscan("scan", plane_file, store, "-o", out, "--json")
     assert report.code == 0
     assert report.json["largest_excess"]["place"]["m_aprime"] == pytest.approx(SIGNAL[0], abs=0.12)
+    assert 0 < report.json["scanned"] == report.json["status"]["ok"] < report.json["windows"]
     at = darkscan("query", out, "--at", "m_aprime=5,m_hprime=2", "--json").json
     values = at["values"]
     found = calculate(
@@ -189,3 +190,37 @@ def test_a_store_without_simulation_says_what_to_do(darkscan, plane_file, store,
     answer = darkscan("scan", plane_file, empty, "-o", tmp_path / "none.zarr")
     assert answer.code == 2
     assert "takes its background from simulation" in answer.err
+
+
+LINE = """
+name: line
+beam: {sqrt_s: 10.58 GeV}
+columns: {m_mumu: GeV, p_t: GeV}
+scan: {m_x: {range: [3.5 GeV, 6.5 GeV], step: 1 resolution}}
+window: {half_width: 2 resolution}
+channels: {pair: {observable: m_mumu, source: default, select: p_t > 0.05 * m}}
+signal: {shape: gaussian, resolution: 30 MeV, efficiency: 50%, source: default}
+background:
+  {shape: counting, estimate: sideband, source: default,
+   sideband: {observable: m_mumu, exclude: 4 resolution, width: 10 resolution}}
+method: {limit: auto}
+"""
+
+
+def test_intervals_of_one_mass_are_counted_as_well(store, darkscan, tmp_path):
+    path = tmp_path / "line.zarr"
+    options = Options("auto", windows_a_block=17)
+    cube = scan(definition.parse(LINE), store, str(path), executor=SerialExecutor(), options=options)
+    assert cube.limits.axis == "m_x"
+    window = cube.limits.at(m_x=5.0)
+    mass, events = float(window["m_x"]), rows(5000, 1, 60)
+    x = events["m_mumu"].astype(np.float64)[events["p_t"].astype(np.float64) > 0.05 * mass]
+    distance = np.abs(x - mass) / 0.03
+    inside, beside = int((distance <= 2).sum()), int(((distance > 4) & (distance < 14)).sum())
+    assert (int(window["n_observed"]), int(window["n_sideband"])) == (inside, beside)
+    found = calculate(inside, off=beside, tau=5.0, method="cls", confidence_level=0.9)
+    # 95.45% of a Gaussian are within two standard deviations.
+    assert float(window["yield_limit"]) == pytest.approx(found.limit / 0.954500, rel=1e-5)
+    assert cube.limits.largest_excess().mass == pytest.approx(5.0, abs=0.1)
+    assert darkscan("plot", path, "-o", tmp_path / "line.png").code == 0
+    assert darkscan("query", path, "--at", "m_x=5", "--json").json["values"]["n_observed"] == inside

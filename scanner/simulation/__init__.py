@@ -15,9 +15,9 @@ from scanner.simulation.dark_higgs import DarkHiggsDimuon
 from scanner.simulation.dimuon_backgrounds import RadiatedDimuon, TauPairDimuon, TwoPhotonDimuon
 from scanner.simulation.displaced import DisplacedCombinations, KaonScalar
 from scanner.simulation.four_muons import FourMuons, MuMuScalar, MuMuZPrime
+from scanner.simulation.four_tracks import MuMuZPrimeTauTau, TauTauPair, TauTauScalar
 from scanner.simulation.heavy_neutrinos import TauHeavyNeutrino
 from scanner.simulation.inelastic import FourTracks, InelasticDarkHiggs
-from scanner.simulation.four_tracks import MuMuZPrimeTauTau, TauTauPair, TauTauScalar
 from scanner.simulation.photons import ALPGamma, EEGammaGamma, GammaGammaGamma
 from scanner.simulation.sampling import generator
 from scanner.simulation.single_photon import (

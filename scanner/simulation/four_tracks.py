@@ -116,8 +116,8 @@ class TauTauPair(Process):
     approximation: ClassVar[str] = (
         "leading logarithm: a virtual photon off a pair of τ leptons that turns into muons or electrons "
         "above 20 MeV, and off muons that turns into τ leptons; no conversions off the beams, no "
-        "interference, even orientation; parametrised decays of the τ to one charged particle; no misidentified hadrons, no "
-        "converted photons; detector parametrised by defaults"
+        "interference, even orientation; parametrised decays of the τ to one charged particle; no "
+        "misidentified hadrons, no converted photons; detector parametrised by defaults"
     )
     columns: ClassVar[dict[str, str]] = TRACK_COLUMNS
     sources: ClassVar[tuple[tuple[str, str], ...]] = (

@@ -8,7 +8,12 @@ from scanner.errors import InputError
 from scanner.simulation import BLOCK, PROCESSES, expected_events, generate_chunk, get
 
 SIGNAL = {"mass": 3.0, "cross_section": 2.0}
-MASSES = {"dipion_invisible": 9.4604, "tau_alpha": 1.0, "tau_heavy_neutrino": 1.0}
+MASSES = {
+    "dipion_invisible": 9.4604,
+    "tau_alpha": 1.0,
+    "tau_heavy_neutrino": 1.0,
+    "mu_mu_zprime_tautau": 6.0,
+}
 """Masses of signals that 3 GeV does not suit."""
 SECOND = {
     "dark_higgs_dimuon": {"m_hprime": 1.0},

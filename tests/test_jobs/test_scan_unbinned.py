@@ -13,10 +13,14 @@ from jobs.generate import generate
 from jobs.scan import Options, scan
 from scanner import definition, engine
 from scanner.errors import InputError
+from scanner.likelihoods.simultaneous import SimultaneousProblem
+from scanner.likelihoods.unbinned import UnbinnedProblem
 from scanner.reading.candidates import MOST_CANDIDATES, refuse_many
-from scanner.stats import METHOD_MEANINGS
+from scanner.stats import METHOD_MEANINGS, Settings
+from scanner.stats.simultaneous import asymptotic_simultaneous
 from storage import cubes
 from storage.events import EventStore
+from storage.samples import Sample
 
 HEAD = """\
 extends: bump_hunt
@@ -128,6 +132,54 @@ def test_the_density_in_another_observable_has_its_jacobian(store, tmp_path):
     assert int(inside.sum()) > 80
     assert float(away.where(inside).max()) < 0.03
     assert float(abs(a["yield_limit"] / b["yield_limit"] - 1.0).median()) < 0.005
+
+
+TWO = """\
+name: two
+title: two channels
+beam: {sqrt_s: 10.58 GeV}
+luminosity: 10 fb^-1
+columns: {m_mumu: GeV, m_ee: GeV}
+scan: {m_x: {range: [1 GeV, 3 GeV], step: 1 resolution}}
+window: {half_width: 10 resolution, bins: 40}
+signal: {resolution: {constant: 20 MeV, source: user}, efficiency: {constant: 30%, source: user}}
+background: {order: 1}
+channels:
+  mumu: {observable: m_mumu, source: user}
+  ee: {observable: m_ee, efficiency: 10%, resolution: 30 MeV, source: user}
+"""
+
+
+def test_every_channel_keeps_its_own_candidates(tmp_path):
+    """Against the likelihood of the events that went in, however the scan is cut."""
+    rng = np.random.default_rng(12)
+    search = search_of(TWO + UNBINNED)
+    spectra = {"m_mumu": rng.uniform(0.5, 3.5, 4_000), "m_ee": rng.uniform(0.5, 3.5, 3_000)}
+    rows = {name: np.zeros(7_000) for name in spectra}  # below the range: in one channel only
+    rows["m_mumu"][:4_000], rows["m_ee"][4_000:] = spectra["m_mumu"], spectra["m_ee"]
+    store = EventStore.create(
+        tmp_path / "e.zarr", dict.fromkeys(rows, "GeV"), chunk_rows=512, shard_rows=2048
+    )
+    store.append(Sample("data", "data"), [rows])
+    place = str(tmp_path / "e.zarr")
+    cube = scanned(search, place, tmp_path / "cube.zarr", options=ASYMPTOTIC)
+    small = Options("asymptotic", rows_a_block=1_500, windows_a_block=9)
+    other = scanned(search, place, tmp_path / "other.zarr", options=small)
+    assert cubes.digest(other) == cubes.digest(cube)
+    (grid,) = engine.grids(search).values()
+    masses, w = grid.mass[40:41], np.ones(1)
+    channels = []
+    for name, values, sigma in (("ee", spectra["m_ee"], 0.03), ("mumu", spectra["m_mumu"], 0.02)):
+        axis, x = grid.channels[name], np.sort(values)
+        low, high = (axis.edges[axis.edge_indices(slice(40, 41))][:, end] for end in (0, -1))
+        run = (np.searchsorted(x, low), np.searchsorted(x, high))
+        channels.append(UnbinnedProblem(x, *run, low, high, masses, sigma * w, [2]))
+    shares = np.array([[0.1, 0.3]]) / 0.4
+    alone = asymptotic_simultaneous(
+        SimultaneousProblem(tuple(channels), shares), Settings(search.confidence_level)
+    )
+    assert float(cube["yield_limit"][40]) == pytest.approx(alone.yield_limit[0], rel=1e-6)
+    assert float(cube["signal_yield"][40]) == pytest.approx(alone.signal_yield[0], rel=1e-5)
 
 
 def test_few_events_are_counted_under_auto(tmp_path):

@@ -146,6 +146,21 @@ def test_one_channel_is_what_its_own_kernel_says():
         np.testing.assert_allclose(getattr(limits, name), getattr(alone, name), rtol=1e-6)
 
 
+def test_tabulated_densities_are_those_of_kernels():
+    """Bernstein polynomials span what Chebyshev's do, and are tabulated; the other channel is not."""
+    rng = np.random.default_rng(9)
+    x, y, one = np.sort(rng.uniform(-1.0, 1.0, 400)), rng.uniform(-1.0, 1.0, 300), np.ones(1)
+    table = UnbinnedProblem(x, [0], [x.size], -one, one, 0.0 * one, SIGMA * one, [3], background="bernstein")
+    limits = [
+        asymptotic_simultaneous(
+            SimultaneousProblem((first, channel(y, 2)), np.array([[0.3, 0.7]])), ONE_SIGMA
+        )
+        for first in (table, channel(x, 3))
+    ]
+    for name in ("yield_limit", "expected", "signal_yield", "signal_yield_error", "n_background"):
+        np.testing.assert_allclose(*(getattr(found, name) for found in limits), rtol=2e-6)
+
+
 BINS = 8_000
 
 

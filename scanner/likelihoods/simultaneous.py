@@ -109,6 +109,16 @@ class SimultaneousProblem:
             tuple(channel.select(windows) for channel in self.channels), self.shares[windows], nuisances
         )
 
+    @property
+    def has_kinks(self) -> NDArray[np.bool_]:
+        """Windows (W,) where a spurious signal stands beside a channel without events: the NLL has kinks."""
+        if self.nuisances is None or not np.any(self.nuisances.added):
+            return np.zeros(self.windows, dtype=np.bool_)
+        counts = np.stack([channel.live_counts() for channel in self.channels], axis=1)
+        kinks: NDArray[np.bool_] = np.any((counts == 0) & (self.shares > 0.0), axis=1)
+        adds: NDArray[np.bool_] = np.any(self.nuisances.added, axis=(1, 2, 3))
+        return kinks & adds
+
     def integrals(self) -> Floats:
         """Return the integrals of terms and signals over the live parts of windows, (W, C, K + 1)."""
         most = max(channel.most_terms for channel in self.channels)

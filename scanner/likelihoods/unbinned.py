@@ -231,6 +231,12 @@ class UnbinnedProblem:
         inside: Floats = x[np.array([is_live(value, self.pieces[w]) for value in x], dtype=np.bool_)]
         return inside
 
+    def live_counts(self) -> Integers:
+        """Return the events in the live pieces of the windows, (W,)."""
+        if not self.is_cut:
+            return self.last - self.first
+        return np.array([self.live_events(w).size for w in range(self.windows)], dtype=np.int64)
+
     @property
     def is_cut(self) -> bool:
         """Whether vetoes leave out a part of any window."""

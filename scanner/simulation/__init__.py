@@ -18,6 +18,7 @@ from scanner.simulation.four_muons import FourMuons, MuMuScalar, MuMuZPrime
 from scanner.simulation.four_tracks import MuMuZPrimeTauTau, TauTauPair, TauTauScalar
 from scanner.simulation.heavy_neutrinos import TauHeavyNeutrino
 from scanner.simulation.inelastic import FourTracks, InelasticDarkHiggs
+from scanner.simulation.lambda_invisible import LambdaCombinations, LambdaInvisible
 from scanner.simulation.photons import ALPGamma, EEGammaGamma, GammaGammaGamma
 from scanner.simulation.sampling import generator
 from scanner.simulation.single_photon import (
@@ -47,6 +48,7 @@ PROCESSES: dict[str, Process] = {
         *(DarkHiggsDimuon(), RadiatedDimuon(), TauPairDimuon(), TwoPhotonDimuon()),
         *(GammaAPrime(), EEGamma(), MuMuGamma()),
         *(KaonScalar(), DisplacedCombinations()),
+        *(LambdaInvisible(), LambdaCombinations()),
         *(InelasticDarkHiggs(), FourTracks(), TauHeavyNeutrino()),
         *(DarkHiggsSix(), SixTracks(), DarkoniumSix(), RadiativeSixTracks()),
         *(MuMuZPrimeTauTau(), TauTauScalar(), TauTauPair()),

@@ -21,6 +21,7 @@ BUILT_IN = (
     "ap_vis",
     "b_ka",
     "b_ks_llp",
+    "b_lambda_inv",
     "bump_hunt",
     "dark_higgsstrahlung",
     "dark_higgsstrahlung_6",
@@ -35,7 +36,7 @@ BUILT_IN = (
     "zp_mumu",
     "zp_tautau",
 )
-WITHOUT_MODEL = ("bump_hunt", "darkonium", "tau_3mu", "y1s_inv")
+WITHOUT_MODEL = ("b_lambda_inv", "bump_hunt", "darkonium", "tau_3mu", "y1s_inv")
 
 
 def test_the_names():

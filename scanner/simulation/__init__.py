@@ -20,6 +20,7 @@ from scanner.simulation.heavy_neutrinos import TauHeavyNeutrino
 from scanner.simulation.inelastic import FourTracks, InelasticDarkHiggs
 from scanner.simulation.lambda_invisible import LambdaCombinations, LambdaInvisible
 from scanner.simulation.photons import ALPGamma, EEGammaGamma, GammaGammaGamma
+from scanner.simulation.recoil import EEMuMu, EMuInvisible, MuMuInvisible, MuMuLost, TauTauLost
 from scanner.simulation.sampling import generator
 from scanner.simulation.single_photon import (
     EEGammaLost,
@@ -52,6 +53,7 @@ PROCESSES: dict[str, Process] = {
         *(InelasticDarkHiggs(), FourTracks(), TauHeavyNeutrino()),
         *(DarkHiggsSix(), SixTracks(), DarkoniumSix(), RadiativeSixTracks()),
         *(MuMuZPrimeTauTau(), TauTauScalar(), TauTauPair()),
+        *(MuMuInvisible(), EMuInvisible(), MuMuLost(), TauTauLost(), EEMuMu()),
         *(FallingSpectrum(), Peak()),
     )
 }

@@ -76,6 +76,18 @@ def one_prong(rng: Generator, tau: Array) -> tuple[Array, Kinds]:
     return kinematics.boost_with(charged, tau, MASS_TAU), kind
 
 
+def leptonic(rng: Generator, tau: Array) -> tuple[Array, Kinds]:
+    """Decay τ leptons (4, N) to electrons and muons alone; returns them and their kinds."""
+    n = tau.shape[1]
+    share = SHARES["e"] / (SHARES["e"] + SHARES["mu"])
+    kind = np.where(rng.random(n) < share, ELECTRON, MUON)
+    charged = np.empty((4, n))
+    for mode in (ELECTRON, MUON):
+        where = np.flatnonzero(kind == mode)
+        charged[:, where] = _decay(rng, mode, len(where))
+    return kinematics.boost_with(charged, tau, MASS_TAU), kind
+
+
 def _decay(rng: Generator, mode: int, events: int) -> Array:
     """Draw the charged particle of a mode, by its place in SHARES, in the rest frame of the τ."""
     if mode < 2:

@@ -1,4 +1,4 @@
-"""`darkscan export`: cubes for other tools."""
+"""`darkscan export` and `combine`: cubes for other tools, and of several searches."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,15 +6,16 @@ from typing import Annotated
 import typer
 
 from jobs.commands.cubes import Cube, open_cube
-from jobs.commands.output import counted
+from jobs.commands.output import Json, counted, print_json, print_table
 from jobs.commands.points import place_of
 
 FORMATS = ("pyhf", "hs3", "csv")
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add the commands."""
     app.command()(export)
+    app.command()(combine)
 
 
 def export(
@@ -40,3 +41,23 @@ def export(
     mass = place_of(found, at).get(found.limits.axis) if at else None
     count = exports.write_likelihoods(cube, form, output, mass=mass, configuration=configuration or None)
     typer.echo(f"{output}: {counted(count, 'file')}")
+
+
+def combine(
+    cubes: Annotated[list[str], typer.Argument(help="Limit cubes of searches for one coupling.")],
+    output: Annotated[str, typer.Option("-o", "--output", help="The cube to write.")],
+    method: Annotated[str, typer.Option(help="auto, asymptotic or toys.")] = "auto",
+    share: Annotated[str, typer.Option(help="Systematics that are one for all, such as a,b.")] = "",
+    json: Json = False,
+) -> None:
+    """Combine searches for one coupling in one cube, with a shared strength."""
+    from jobs import combination
+    from jobs.commands.scans import describe, show
+
+    shared = [name.strip() for name in share.split(",") if name.strip()]
+    cube = combination.combination(cubes, output, method=method, shared=shared)
+    report = describe(cube) | {"cube": output, "searches": int(cube["searches"].max())}
+    if json:
+        print_json(report)
+        return
+    print_table(f"combination → {output}", ["", ""], [[name, show(value)] for name, value in report.items()])

@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 WORKERS ?= 2
 
-.PHONY: setup demo test lint figures bench searches jax root requirements clean
+.PHONY: setup demo test lint figures coverage bench searches jax root requirements clean
 
 setup: $(READY)
 
@@ -28,6 +28,10 @@ lint: $(READY)
 # The figures and tables of docs/statistics.md, from the code as it is.
 figures: $(READY)
 	$(BIN)/python -m scanner.plots.guide docs
+
+# The map of coverages that they show, anew: a quarter of an hour.
+coverage: $(READY)
+	$(BIN)/python -m scanner.guide.covering
 
 bench: $(READY)
 	$(BIN)/darkscan bench

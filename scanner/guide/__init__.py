@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping
 
-from scanner.guide import counting, spectra, windows
+from scanner.guide import counting, covering, spectra, windows
 from scanner.guide.tables import Table
 
 TABLES: Mapping[str, Callable[[], Table]] = {
     "limits": counting.limit_table,
     "coverage": counting.coverage_table,
+    "map": covering.map_table,
     "uncertain": counting.uncertain_table,
     "priors": counting.prior_table,
     "methods": windows.method_table,

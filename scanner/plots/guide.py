@@ -3,16 +3,18 @@
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.special import ndtr
 
-from scanner.guide import TABLES, counting, spectra, windows
+from scanner.guide import TABLES, counting, covering, spectra, windows
 from scanner.guide.tables import filled
 from scanner.plots import files, frame, style
 from scanner.stats import look_elsewhere
+from scanner.stats.coverage import BACKGROUNDS
 
 TEXT = "statistics.md"
 IMAGES = "images/statistics"
@@ -32,6 +34,24 @@ def coverage_figure() -> Figure:
     axes.set_xlabel("Expected background [events]")
     axes.set_ylabel("Coverage of 90% CL limits")
     axes.set_ylim(0.78, 1.06)
+    return _finished(figure, axes)
+
+
+@style.styled
+def map_figure() -> Figure:
+    """Draw the lowest coverage of every method against the effective background."""
+    figure, (axes,) = style.panels([2.6])
+    places = np.arange(len(BACKGROUNDS))
+    for number, (method, title) in enumerate(covering.TITLES.items()):
+        found = covering.worst(method)
+        x = places + 0.12 * (number - 0.5 * (len(covering.TITLES) - 1))
+        marks: dict[str, Any] = {"fmt": "o", "ms": 4, "color": style.SEQUENCE[number]}
+        axes.errorbar(x, found.coverage, found.error, label=title, **marks)
+    axes.axhline(counting.LEVEL, color=style.LINE, linewidth=0.8)
+    axes.set_xticks(places, [f"{background:g}" for background in BACKGROUNDS])
+    axes.set_xlabel("Effective background [events]")
+    axes.set_ylabel("Lowest coverage of 90% CL limits")
+    axes.set_ylim(0.72, 1.1)
     return _finished(figure, axes)
 
 
@@ -108,6 +128,7 @@ def _finished(figure: Figure, axes: Axes) -> Figure:
 
 FIGURES: Mapping[str, Callable[[], Figure]] = {
     "coverage": coverage_figure,
+    "map": map_figure,
     "priors": prior_figure,
     "cls": cls_figure,
     "orders": order_figure,

@@ -22,7 +22,7 @@ from scanner.stats.posterior import credible_limits_cover
 from scanner.stats.pseudo import LinearWindow
 from scanner.stats.sampling import poisson_toys
 from scanner.stats.settings import Settings
-from scanner.stats.toys import log_criterion
+from scanner.stats.toy_values import observed_criterion
 
 BACKGROUNDS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)
 """Effective backgrounds [events]: those of the counting experiments with the same information."""
@@ -34,6 +34,8 @@ SHAPES: Mapping[str, tuple[float, ...]] = {
 """Chebyshev coefficients over the window; the last are those of exp(−1.5 x) up to the second order."""
 MULTIPLES = (0.6, 1.0, 1.7)
 """True yields, in units of −ln(1 − CL) + Φ⁻¹(CL)·√b, about the median limit."""
+FIRST_TOYS, CLEAR = 100, 3.0
+"""Toys to begin with, and the standard deviations from the level that make these enough."""
 HALF_WIDTH, BINS, CORE = 10.0, 40, 2.0
 """Half-widths of window and core in resolutions, and bins of the window."""
 
@@ -52,13 +54,26 @@ def limits_cover(method: str) -> Covers:
 
 
 def toys_cover(problem: BinnedProblem, signal_yield: float, settings: Settings) -> Floats:
-    """Tell by CLs at the yield alone: the limit of toys is above it where CLs is at least 1 − CL."""
+    """Tell by CLs at the yield alone: the limit of toys is above it where CLs is at least 1 − CL.
+
+    A few toys are thrown first, and all of them where these are not clear.
+    """
     values = np.full(problem.windows, np.nan)
     for w in range(problem.windows):
         window = LinearWindow(problem, w)
         if usable(window.status):
-            values[w] = log_criterion(window, signal_yield, settings)
-    return np.where(np.isnan(values), np.nan, values >= np.log1p(-settings.confidence_level))
+            values[w] = _above_level(window, signal_yield, settings)
+    return np.where(np.isnan(values), np.nan, values >= 0.0)
+
+
+def _above_level(window: LinearWindow, signal_yield: float, settings: Settings) -> float:
+    """Return ln CLs less that of the level, from no more toys than its sign needs."""
+    level = np.log1p(-settings.confidence_level)
+    for count in (min(FIRST_TOYS, settings.toys), settings.toys):
+        value, error = observed_criterion(window.sample(signal_yield, count), settings.criterion)
+        if np.isnan(value) or abs(value - level) > CLEAR * error:
+            break
+    return float(value - level)
 
 
 def automatic_cover(problem: BinnedProblem, signal_yield: float, settings: Settings) -> Floats:
@@ -131,7 +146,7 @@ def coverage_map(
     methods: Sequence[str],
     settings: Settings,
     *,
-    experiments: int,
+    experiments: int | Mapping[str, int],
     backgrounds: Sequence[float] = BACKGROUNDS,
     shapes: Sequence[str] = tuple(SHAPES),
     multiples: Sequence[float] = MULTIPLES,
@@ -145,8 +160,8 @@ def coverage_map(
         Keys of `scanner.stats.METHODS`.
     settings : Settings
         With the toys of each experiment, for methods that throw any.
-    experiments : int
-        Pseudo-experiments of a point; all methods have the same.
+    experiments : int or mapping of int
+        Pseudo-experiments of a point, also by method: all methods have the same first ones.
     backgrounds : sequence of float
         Effective backgrounds [events].
     shapes : sequence of str
@@ -163,14 +178,16 @@ def coverage_map(
         binomial standard deviation `coverage_error`, and `signal_yield` (background, multiple).
     """
     yields = np.array([true_yields(b, settings.confidence_level, multiples) for b in backgrounds])
+    sizes = [experiments if isinstance(experiments, int) else experiments[method] for method in methods]
     covered = np.zeros((len(methods), len(shapes), *yields.shape), dtype=np.int64)
     missing = np.zeros_like(covered)
     for s, shape in enumerate(shapes):
         for (b, m), signal_yield in np.ndenumerate(yields):
             key = key_of("coverage", seed, shape, str(backgrounds[b]), str(multiples[m]))
-            problem = case(shape, backgrounds[b]).problem(float(signal_yield), experiments, key)
+            problem = case(shape, backgrounds[b]).problem(float(signal_yield), max(sizes), key)
             for i, method in enumerate(methods):
-                found = COVERS.get(method, limits_cover(method))(problem, float(signal_yield), settings)
+                covers, first = COVERS.get(method, limits_cover(method)), np.arange(sizes[i])
+                found = covers(problem.select(first), float(signal_yield), settings)
                 covered[i, s, b, m], missing[i, s, b, m] = np.sum(found == 1.0), np.sum(np.isnan(found))
     coordinates: dict[str, Sequence[object]] = {
         "limit_method": list(methods),
@@ -178,7 +195,7 @@ def coverage_map(
         "background": list(backgrounds),
         "multiple": list(multiples),
     }
-    return _dataset(coordinates, covered, missing, yields, experiments, settings)
+    return _dataset(coordinates, covered, missing, yields, np.array(sizes), settings)
 
 
 def _dataset(
@@ -186,10 +203,10 @@ def _dataset(
     covered: Floats,
     missing: Floats,
     yields: Floats,
-    experiments: int,
+    experiments: Floats,
     settings: Settings,
 ) -> xr.Dataset:
-    told = experiments - missing
+    told = experiments[:, None, None, None] - missing
     smooth = (covered + 1.0) / (told + 2.0)
     error = np.sqrt(smooth * (1.0 - smooth) / np.maximum(told, 1))
     axes = tuple(coordinates)
@@ -200,12 +217,12 @@ def _dataset(
         "missing": (axes, missing, {"units": "1", "long_name": "experiments without a limit"}),
         "coverage": (axes, part, {"units": "1", "long_name": "coverage"}),
         "coverage_error": (axes, error, {"units": "1", "long_name": "binomial error of the coverage"}),
+        "experiments": (axes[:1], experiments, {"units": "1", "long_name": "experiments of a point"}),
         "signal_yield": (axes[2:], yields, {"units": "1", "long_name": "true signal yield"}),
     }
     attributes = {
         "confidence_level": settings.confidence_level,
         "criterion": settings.criterion,
-        "experiments": experiments,
         "toys": settings.toys,
     }
     return xr.Dataset(variables, coordinates, attributes)

@@ -7,6 +7,10 @@ from jobs import work
 from jobs.executors import SerialExecutor
 from jobs.generate import generate
 from jobs.scan import Options, run_place, scan
+from jobs.significance import Options as SignificanceOptions
+from jobs.significance import significance
+from jobs.study import Options as StudyOptions
+from jobs.study import study
 from scanner import definition
 
 MASS, CROSS_SECTION, LUMINOSITY = 2.0, 2.0, 60.0
@@ -73,3 +77,25 @@ def test_the_cube_is_the_same_for_any_blocks(cubes, tmp_path):
     again = scan(search, run.plan.store, str(tmp_path / "again"), executor=SerialExecutor(), options=options)
     for name in two.data_vars:
         np.testing.assert_array_equal(again[name], two[name], str(name))
+
+
+def test_a_study_of_both_together(cubes, tmp_path):
+    """The halves of so few events know about as much as the whole, window by window or not."""
+    _, _, run, search = cubes
+    options = StudyOptions(toys=20, every=10, injected=(0.0, 5.0))
+    how = {"executor": SerialExecutor(), "store": run.plan.store, "options": options}
+    found = study("linearity", search, str(tmp_path / "study"), **how)
+    assert float(found["toys_failed"].sum()) == 0.0
+    whole = study("linearity", definition.parse(ONE, where="one"), str(tmp_path / "whole"), **how)
+    assert float((found["expected_error"] / whole["expected_error"]).median()) == pytest.approx(1.0, abs=0.3)
+    assert float((found["fitted_yield"] - whole["fitted_yield"]).median()) == pytest.approx(0.0, abs=1.0)
+    assert study("bias", search, str(tmp_path / "bias"), **how)["truth_quality"].min() > 0.0
+
+
+def test_the_significance_of_both_together(cubes):
+    _, two, run, _ = cubes
+    cube = run.place.removesuffix(".run")
+    found = significance(cube, executor=SerialExecutor(), options=SignificanceOptions(toys=30))
+    assert found.toys_failed == 0
+    assert found.excess.z == pytest.approx(two.limits.largest_excess().z_local, rel=1e-3)
+    assert found.by_toys.p < 0.1

@@ -18,7 +18,8 @@ def upper_end(covered, told):
 
 def assert_covers(cells, shortfall=0.0):
     assert np.all(cells.missing == 0)
-    ends = upper_end(cells.covered.values, cells.attrs["experiments"])
+    told = np.broadcast_to(cells.experiments, cells.covered.transpose(..., "limit_method").shape)
+    ends = upper_end(cells.covered.transpose(..., "limit_method").values, told)
     assert np.all(ends >= LEVEL - shortfall), cells.coverage.values
 
 

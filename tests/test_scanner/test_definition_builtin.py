@@ -33,10 +33,11 @@ BUILT_IN = (
     "tau_lalpha",
     "tautau_ll",
     "y1s_inv",
+    "zp_inv_emu",
     "zp_mumu",
     "zp_tautau",
 )
-WITHOUT_MODEL = ("b_lambda_inv", "bump_hunt", "darkonium", "tau_3mu", "y1s_inv")
+WITHOUT_MODEL = ("b_lambda_inv", "bump_hunt", "darkonium", "tau_3mu", "y1s_inv", "zp_inv_emu")
 
 
 def test_the_names():

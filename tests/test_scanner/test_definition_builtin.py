@@ -33,6 +33,7 @@ BUILT_IN = (
     "tau_lalpha",
     "tautau_ll",
     "y1s_inv",
+    "zp_inv",
     "zp_inv_emu",
     "zp_mumu",
     "zp_tautau",

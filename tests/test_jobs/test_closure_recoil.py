@@ -35,7 +35,16 @@ INJECTIONS = (
 )
 
 
-@pytest.fixture(scope="module", params=INJECTIONS, ids=lambda i: f"{i.search}-{i.mass:g}")
+LONGER = (("ap_inv", 0.3), ("tautau_ll", 0.15))
+"""Second injections into one search, which take as long as the first and show little more."""
+
+
+def parameter(one):
+    marks = [pytest.mark.slow] if (one.search, one.mass) in LONGER else []
+    return pytest.param(one, marks=marks, id=f"{one.search}-{one.mass:g}")
+
+
+@pytest.fixture(scope="module", params=[parameter(one) for one in INJECTIONS])
 def found(request, tmp_path_factory):
     """An injection, its search, and the cube of its scan."""
     one, folder = request.param, tmp_path_factory.mktemp("recoil")

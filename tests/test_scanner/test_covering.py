@@ -35,7 +35,7 @@ def test_the_map_is_whole():
     each = sum(len(covering.multiples(method)) for method in TITLES)
     assert len(places) == len(covering.points()) == len(SHAPES) * len(BACKGROUNDS) * each
     assert {p.limit_method for p in covering.points()} == set(TITLES) <= set(METHODS)
-    assert all(250 <= p.experiments <= EXPERIMENTS[p.limit_method] for p in covering.points())
+    assert all(p.experiments == EXPERIMENTS[p.limit_method] for p in covering.points())
     assert all(0 <= p.covered <= p.experiments - p.missing for p in covering.points())
 
 

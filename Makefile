@@ -28,6 +28,7 @@ lint: $(READY)
 # The figures and tables of docs/statistics.md, from the code as it is.
 figures: $(READY)
 	$(BIN)/python -m scanner.plots.guide docs
+	$(BIN)/darkscan searches pages docs/searches
 
 # The map of coverages that they show, anew: a quarter of an hour.
 coverage: $(READY)

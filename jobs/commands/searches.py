@@ -112,6 +112,18 @@ def compare(
 
 
 @app.command()
+def pages(folder: Annotated[Path, typer.Argument(help="Where to write a page of Markdown each.")]) -> None:
+    """Write a page of documentation for every built-in search, from its definition."""
+    from jobs import pages as made
+    from scanner import definition
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in definition.names():
+        (folder / f"{name}.md").write_text(made.page(definition.load(name)), encoding="utf-8")
+    typer.echo(f"wrote {len(definition.names())} pages to {folder}")
+
+
+@app.command()
 def show(name: Annotated[str, typer.Argument(help="A built-in search.")]) -> None:
     """Print a built-in definition, to copy and edit."""
     from scanner import definition

@@ -1,0 +1,147 @@
+"""A page of documentation for every search, made from its definition."""
+
+from collections.abc import Iterator, Sequence
+
+from scanner import engine, simulation
+from scanner.definition import Search
+from scanner.interpretation import bound_model, ordered, quantity
+from scanner.schema.axes import ScanAxis
+from scanner.schema.statistics import Systematic
+
+RATES = {"cross_section": "cross section [fb]", "branching_fraction": "branching fraction", None: "yield"}
+
+
+def page(search: Search) -> str:
+    """Return the page of a search, in Markdown."""
+    blocks = [
+        f"# `{search.name}`: {search.title}",
+        *_head(search),
+        *_limits(search),
+        *_scan(search),
+        *_own_files(search),
+        *_systematics(search),
+        *_simulation(search),
+        *_published(search),
+        f"The definition with every number and its source: `darkscan searches show {search.name}`.",
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _head(search: Search) -> Iterator[str]:
+    reference = search.reference
+    where = f"{reference.experiment}, arXiv:{reference.arxiv}" if reference.arxiv else reference.experiment
+    luminosity = "" if search.luminosity is None else f", {search.luminosity:g} fb⁻¹"
+    yield f"{where or 'No reference'}{luminosity}. {search.notes}".strip()
+    steps = [f"darkscan scan {search.name} -o limits.zarr"]
+    if not engine.stated(search):
+        steps = [
+            f"darkscan generate {search.name} events.zarr",
+            f"darkscan scan {search.name} events.zarr -o limits.zarr",
+        ]
+    yield _code([*steps, "darkscan plot limits.zarr -o limits.pdf"])
+
+
+def _limits(search: Search) -> Iterator[str]:
+    level, method = f"{search.confidence_level:.0%}", search.method
+    text = f"Limits at {level} CL on yield and {RATES[quantity(search)]} by the method `{method.limit}`"
+    if quantity(search) is None:
+        text = f"Limits at {level} CL on the yield by the method `{method.limit}`"
+    couplings = [
+        f"{bound_model(reference).coupling} of {reference.title or bound_model(reference).title}"
+        for _, reference in ordered(search)
+    ]
+    yield text + (f", and on {'; '.join(couplings)}." if couplings else ".")
+
+
+def _scan(search: Search) -> Iterator[str]:
+    rows = [
+        [f"`{name}`", axis.title or name, _range(axis), _points(axis)] for name, axis in search.scan.items()
+    ]
+    yield "## What is scanned\n\n" + _table(["axis", "", "range", "points"], rows)
+    if len(search.configurations) > 1:
+        yield f"{len(search.configurations)} model configurations from one reading of the events."
+    if len(search.channels) > 1:
+        names = ", ".join(f"`{name}`" for name in search.channels)
+        yield f"{len(search.channels)} channels, fitted together: {names}."
+
+
+def _range(axis: ScanAxis) -> str:
+    return f"{axis.low:g} to {axis.high:g} {axis.unit}".removesuffix(" 1")
+
+
+def _points(axis: ScanAxis) -> str:
+    if axis.values is not None:
+        return f"{len(axis.values)} values"
+    return f"steps of {axis.step:g} resolutions" + (f" of {axis.step_of}" if axis.step_of else "")
+
+
+def _own_files(search: Search) -> Iterator[str]:
+    if engine.stated(search):
+        counts = [
+            [f"`{name}`", str(c.counts.observed), f"{c.counts.expected:g}"]
+            for name, c in search.channels.items()
+            if c.counts is not None
+        ]
+        text = _table(["channel", "observed", "expected"], counts)
+        yield (
+            "## With your own numbers\n\nNo events are needed: copy the definition, and change its counts.\n\n"
+            + text
+        )
+        return
+    stored = [(name, column) for name, column in search.columns.items() if column.expression is None]
+    rows = [[f"`{name}`", column.unit, column.title or ""] for name, column in stored]
+    steps = _code(
+        [
+            "darkscan ingest FILES... events.zarr --sample data --luminosity 100/fb --columns NAME=OLD",
+            f"darkscan scan {search.name} events.zarr -o limits.zarr",
+        ]
+    )
+    yield "## On your own files\n\nThe cuts use these columns, a row a candidate:"
+    yield _table(["column", "unit", ""], rows)
+    yield steps
+
+
+def _systematics(search: Search) -> Iterator[str]:
+    rows = [
+        [f"`{name}`", term.on, term.kind, _size(term), term.source]
+        for name, term in search.systematics.items()
+    ]
+    if rows:
+        yield "## Systematics\n\n" + _table(["", "on", "kind", "size", "source"], rows)
+
+
+def _size(term: Systematic) -> str:
+    if term.size is None:
+        return "events" if term.events is not None else "from a study"
+    return f"{term.size.constant:.2%}" if term.size.constant is not None else "depends on the mass"
+
+
+def _simulation(search: Search) -> Iterator[str]:
+    rows = [
+        [f"`{process.process}`", process.role, process.note or simulation.get(process.process).approximation]
+        for process in search.simulation
+    ]
+    if rows:
+        yield "## What is generated\n\n" + _table(["process", "role", "what is left out"], rows)
+
+
+def _published(search: Search) -> Iterator[str]:
+    known = search.published
+    if known is None:
+        return
+    rows = [[f"{m:g}", f"{v:.3g}"] for m, v in zip(known.mass, known.value, strict=True)]
+    title = f"{known.quantity.replace('_', ' ')} [{known.unit}]".removesuffix(" [1]")
+    text = _table(["mass [GeV]", title], rows)
+    yield (
+        f"## Published limits\n\n{known.label or known.source} ({known.source}). {known.note}".strip()
+        + f"\n\n{text}"
+    )
+
+
+def _code(lines: Sequence[str]) -> str:
+    return "\n".join(["```bash", *lines, "```"])
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(" ".join(cell.split()) for cell in line) + " |" for line in lines)

@@ -83,10 +83,9 @@ def _own_files(search: Search) -> Iterator[str]:
             if c.counts is not None
         ]
         text = _table(["channel", "observed", "expected"], counts)
-        yield (
-            "## With your own numbers\n\nNo events are needed: copy the definition, and change its counts.\n\n"
-            + text
-        )
+        yield "## With your own numbers"
+        yield "No events are needed: copy the definition, and change its counts."
+        yield text
         return
     stored = [(name, column) for name, column in search.columns.items() if column.expression is None]
     rows = [[f"`{name}`", column.unit, column.title or ""] for name, column in stored]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.special import chdtri
 
 from scanner import definition, engine
 from scanner.errors import InputError
@@ -123,3 +124,31 @@ def test_nuisances_on_the_shape_are_refused_by_name(target):
     with pytest.raises(InputError, match=f"'width' of the {target} with an unbinned likelihood"):
         search_of(BASE + ALONE + text + UNBINNED)
     search_of(BASE + ALONE + text.replace("source", "in_limit: false, source") + UNBINNED)
+
+
+FACTORS = SYSTEMATICS.replace("  fake: {on: yield, size: 4 events, source: user}\n", "")
+
+
+@pytest.mark.parametrize("method", ["toys", "bayesian", "auto"])
+def test_toys_and_posteriors_lie_between_nothing_and_all_of_the_events(method):
+    """No CLs limit is below that of seeing nothing, nor above that of n events without a background."""
+    unbinned = f"method: {{limit: {method}, likelihood: unbinned, toys: 400}}\n"
+    systematics = "" if method == "bayesian" else FACTORS
+    text = BASE + PAIR + systematics + unbinned
+    found = run(text, mean=30.0, method=method, part=slice(40, 43), bins=40)
+    wanted = "toys" if method == "auto" else method
+    assert {METHOD_MEANINGS[code] for code in found["method"]} == {wanted}
+    assert np.all(found["toys"] > 0)
+    assert np.all(found["toys_failed"] == 0)
+    assert np.all(found["yield_limit"] > 0.99 * chdtri(2.0, 0.1) / 2.0)
+    assert np.all(found["yield_limit"] < 1.1 * chdtri(2.0 * (found["n_observed"] + 1.0), 0.1) / 2.0)
+    assert np.all(np.diff(found["yield_limit_expected"], axis=1) >= 0.0)
+
+
+@pytest.mark.parametrize("method", ["toys", "bayesian"])
+def test_toys_with_a_spurious_signal_are_refused_by_name(method):
+    text = BASE + PAIR + SYSTEMATICS + f"method: {{limit: {method}, likelihood: unbinned}}\n"
+    with pytest.raises(InputError, match=f"'fake' on the yield with unbinned limits by {method}"):
+        search_of(text)
+    with pytest.raises(InputError, match="know no s"):
+        run(BASE + PAIR + SYSTEMATICS + UNBINNED, mean=30.0, method=method, part=slice(40, 41), bins=40)

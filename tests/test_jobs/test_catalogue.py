@@ -8,7 +8,6 @@ from jobs.executors import SerialExecutor
 from scanner import definition
 from storage import cubes
 
-
 LONG = ("alp_inv",)
 """Searches that take half a minute here, and whose events are those of another one."""
 NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in catalogue.runnable()]

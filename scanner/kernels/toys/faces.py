@@ -9,8 +9,8 @@ the way. Each solution raises the dual objective, so that no set of bins returns
 With H = LLᵀ all but the last line of a round happens in the coordinates Lᵀd: with v = L⁻¹g and y_b = L⁻¹T_b
 of the held bins the step is −r, r = v − Σλ_b y_b, and leaves ν_b − y_b·r.
 
-A little of the unit matrix is added to H, since few events do not determine every coefficient. In the
-optimum it changes nothing: it only holds back a step, where H says nothing about its length.
+A little of the unit matrix is added to H, since few events do not determine every coefficient. It holds back
+a step where H says nothing about its length, and leaves a gradient, which is returned.
 """
 
 import math
@@ -26,8 +26,6 @@ FORWARD, REST, TRIAL = 5, 6, 7
 NUMBER, PULL, SLACK, DELTA, BIN, LEVEL, REDUCED = range(7)
 """Rows of the held bins, one a column: first of all how many there are, λ, −ν after a step with these
 pulls, what is still to be added to λ, the bin, its present ν, and from there on y."""
-SOFT = 1e-4
-"""Added to the diagonal of the Hessian, over its largest element."""
 RIDGE = 1e-12
 """Added to the matrix of the pulls, relatively: one bin too many makes it singular."""
 PIVOT_ZERO = 1e-40
@@ -51,15 +49,19 @@ def bounded_step(
     gram: Floats,
     free: int,
     least: float,
-) -> tuple[bool, float]:
+    soft: float,
+) -> tuple[bool, float, float]:
     """Set STEP, downwards, and the expectation after it in CHANGE; the Hessian becomes its factor.
+
+    `soft` times its largest element is added to its diagonal.
 
     Returns
     -------
     solved : whether no empty bin is below `least` after the step
     decrement : the squared Newton decrement
+    left : the length of the gradient that what is added leaves
     """
-    _prepare(templates, coefficients, factor, held, free)
+    added = _prepare(templates, coefficients, factor, held, free, soft)
     for _ in range(ROUNDS):
         _set_rest(coefficients, held, free)
         if held[NUMBER, 0] > 0.0:
@@ -69,21 +71,32 @@ def bounded_step(
         decrement = _lead(coefficients, factor, free)
         worst = _lowest(bins, least) if _try(templates, bins, coefficients, least) > 0 else -1
         if worst < 0:
-            return True, decrement
+            return True, decrement, added * length_of(coefficients, STEP, free)
         if held[NUMBER, 0] > free:
             break
         _hold(templates, coefficients, factor, held, worst, free)
-    return False, math.inf
+    return False, math.inf, math.inf
 
 
 @jit
-def _prepare(templates: Floats, coefficients: Floats, factor: Floats, held: Floats, free: int) -> None:
-    """Factorise, and set v and what is known of the bins that are held already."""
+def length_of(coefficients: Floats, row: int, free: int) -> float:
+    """Return the length of the first coefficients of a row."""
+    squared = 0.0
+    for j in range(free):
+        squared += coefficients[row, j] * coefficients[row, j]
+    return math.sqrt(squared)
+
+
+@jit
+def _prepare(
+    templates: Floats, coefficients: Floats, factor: Floats, held: Floats, free: int, soft: float
+) -> float:
+    """Factorise, and set v and what is known of the bins that are held already; return what is added."""
     largest = 0.0
     for j in range(free):
         largest = max(largest, factor[j, j])
     for j in range(free):
-        factor[j, j] += SOFT * largest
+        factor[j, j] += soft * largest
     factorise(factor, free, PIVOT_ZERO)
     for i in range(free):
         total = coefficients[GRADIENT, i]
@@ -92,6 +105,7 @@ def _prepare(templates: Floats, coefficients: Floats, factor: Floats, held: Floa
         coefficients[FORWARD, i] = total * factor[i, i]
     for a in range(int(held[NUMBER, 0])):
         _reduce(templates, coefficients, factor, held, a, free)
+    return soft * largest
 
 
 @jit

@@ -28,7 +28,7 @@ from scanner.kernels.linear.workspace import (
     THETA,
     cut,
 )
-from scanner.kernels.toys.faces import BIN, NUMBER, PULL, TRIAL, allocate_held, bounded_step
+from scanner.kernels.toys.faces import BIN, NUMBER, PULL, TRIAL, allocate_held, bounded_step, length_of
 
 INVERSE, MISSING = 7, 8
 """Rows of the occupied bins beside those of `scanner.kernels.linear.workspace`: 1/ν, and Σ θ_j T_j − ν."""
@@ -44,6 +44,11 @@ FLOOR = 0.1
 FRACTION = 0.99
 """Part of the way to zero that a step may go."""
 ROUNDING = 1e-11
+SOFT = 1e-4
+"""What is added to the diagonal of the Hessian, over its largest element."""
+LEFT = 1e-8
+"""Gradient left by that, times the coefficients, below which a fit is done: by convexity it bounds the NLL
+above the minimum."""
 DECREMENT, FINE = 1e-6, 1e-3
 """Decrement squared [σ²] and largest relative change of a bin below which a step is the last: their
 product, 1e-6 σ, is what it leaves."""
@@ -111,11 +116,14 @@ def fit_few(
     _begin(lean, sums, coefficients)
     for _ in range(ITERATIONS):
         _differentiate(lean, sums, coefficients, hessian)
-        solved, decrement = bounded_step(templates, bins, coefficients, hessian, held, gram, free, least)
+        solved, decrement, left = bounded_step(
+            templates, bins, coefficients, hessian, held, gram, free, least, SOFT
+        )
         if not solved:
             break
         whole, moved = _advance(lean, sums, coefficients, free)
-        if whole and decrement < DECREMENT and not moved:
+        settled = left * length_of(coefficients, THETA, free) < LEFT
+        if whole and decrement < DECREMENT and settled and not moved:
             coefficients[NUMBERS, VALUE] = _above_truth(sums, coefficients)
             return True
     held[NUMBER, 0] = 0.0

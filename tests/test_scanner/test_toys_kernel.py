@@ -72,6 +72,28 @@ def test_q_of_every_toy_is_that_of_the_ordinary_fit(rate, terms):
         )
 
 
+HELD = [
+    (0.017337665350655028, 1, 467736, 4.5, SIGNAL_STREAM),
+    (0.024229554961927337, 1, 815033, 15.0, SIGNAL_STREAM),
+    (0.025881689146602087, 1, 565348, 4.5, SIGNAL_STREAM),
+    (0.09412752786341282, 3, 340114, 1.5, BACKGROUND_STREAM),
+    (0.10278178329020983, 4, 380, 20.176550346454043, BACKGROUND_STREAM),
+]
+"""Windows with toys that two bins with nearly equal templates hold at zero, of which one must let go."""
+
+
+@pytest.mark.parametrize(("rate", "terms", "seed", "signal_yield", "stream"), HELD)
+def test_bins_that_are_held_are_empty(rate, terms, seed, signal_yield, stream):
+    problem = window(rate, terms, seed)
+    sample = LinearWindow(problem, 0).sample(signal_yield, 60)
+    q = sample.signal if stream == SIGNAL_STREAM else sample.background
+    mean = truths(problem, signal_yield)[int(stream == SIGNAL_STREAM)]
+    expected = ordinary_q(problem, poisson_toys(mean, 77, 0, 60, stream=int(stream)), signal_yield)
+    known = np.isfinite(expected)
+    assert known.sum() > 20
+    np.testing.assert_allclose(q[known], expected[known], atol=1e-8, rtol=1e-7)
+
+
 def test_ratios_are_those_of_the_two_truths():
     problem, signal_yield = window(2.0), 6.0
     sample = LinearWindow(problem, 0).sample(signal_yield, 100)

@@ -10,6 +10,8 @@ ch. 5).
 What ν falls short of Σ θ_j T_j, where it starts from a floor, is gone after one full step.
 """
 
+import math
+
 import numpy as np
 
 from scanner.kernels import jit
@@ -46,6 +48,9 @@ FRACTION = 0.99
 ROUNDING = 1e-11
 SOFT = 1e-4
 """What is added to the diagonal of the Hessian, over its largest element."""
+REMAINING = 1e-7
+"""Gradient at a fit times the coefficients, and pulls times their bins, above which it goes on: by convexity
+their sum bounds the NLL above the minimum."""
 LEFT = 1e-8
 """Gradient left by that, times the coefficients, below which a fit is done: by convexity it bounds the NLL
 above the minimum."""
@@ -123,11 +128,43 @@ def fit_few(
             break
         whole, moved = _advance(lean, sums, coefficients, free)
         settled = left * length_of(coefficients, THETA, free) < LEFT
-        if whole and decrement < DECREMENT and settled and not moved:
+        if (
+            whole
+            and decrement < DECREMENT
+            and settled
+            and not moved
+            and _is_minimum(templates, few, coefficients, free)
+        ):
             coefficients[NUMBERS, VALUE] = _above_truth(sums, coefficients)
             return True
     held[NUMBER, 0] = 0.0
     return False
+
+
+@jit
+def _is_minimum(templates: Floats, few: Few, coefficients: Floats, free: int) -> bool:
+    """Check the conditions of a minimum at θ itself: the gradient, and that bins with a pull are empty.
+
+    Of two held bins with nearly equal templates rounding may give all of the pull to one that is not.
+    """
+    lean, sums, held, _ = few
+    for i in range(sums.shape[1]):
+        sums[SLOPE, i] = sums[DATA, i] / sums[EXPECTED, i]
+    squared = 0.0
+    for j in range(free):
+        total = coefficients[TOTAL, j]
+        for i in range(sums.shape[1]):
+            total -= lean[j, i] * sums[SLOPE, i]
+        for a in range(int(held[NUMBER, 0])):
+            total -= templates[j, int(held[BIN, a])] * held[PULL, a]
+        squared += total * total
+    gap = 0.0
+    for a in range(int(held[NUMBER, 0])):
+        level = 0.0
+        for j in range(templates.shape[0]):
+            level += coefficients[THETA, j] * templates[j, int(held[BIN, a])]
+        gap += abs(held[PULL, a] * level)
+    return gap + math.sqrt(squared) * length_of(coefficients, THETA, free) < REMAINING
 
 
 @jit

@@ -69,11 +69,14 @@ def _of_limits(search: Search, axis: ScanAxis, limit: xr.DataArray) -> xr.DataAr
     """Return the intervals (…, mass, interval, end) that limits on the rate exclude."""
     if "configuration" not in limit.dims:
         return _of_configuration(search, axis, limit, search.configurations[0].parameters)
+    bare = limit.drop_vars([name for name in search.configurations[0].parameters if name in limit.coords])
     each = [
-        _of_configuration(search, axis, limit.sel(configuration=known.name), known.parameters)
-        for known in search.configurations
+        _of_configuration(search, axis, bare.isel(configuration=number, drop=True), known.parameters)
+        for number, known in enumerate(search.configurations)
     ]
-    return xr.concat(each, limit["configuration"])
+    return xr.concat(
+        each, xr.IndexVariable("configuration", bare["configuration"].to_numpy()), coords="minimal"
+    )
 
 
 def _of_configuration(

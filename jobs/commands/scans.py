@@ -149,11 +149,17 @@ def describe(cube: Any) -> dict[str, Any]:
         report["outliers"] = int((cube["outliers"] > 0).sum())
     report["systematics"] = cube.attrs.get("systematics", "")
     found_any = bool(cube["z_local"].notnull().any())
-    report["largest_excess"] = asdict(cube.limits.largest_excess()) if found_any else None
+    report["largest_excess"] = _excess(cube) if found_any else None
     if "p_global" in cube.attrs:
         names = ("p_global", "z_global", "p_global_method", "p_global_toys")
         report["global_significance"] = {name: cube.attrs[name] for name in names}
     return report
+
+
+def _excess(cube: Any) -> dict[str, Any]:
+    """Describe the largest excess; its place is told apart from its mass in a plane."""
+    found = asdict(cube.limits.largest_excess())
+    return found if len(found["place"]) > 1 else {name: v for name, v in found.items() if name != "place"}
 
 
 def show(value: Any) -> str:

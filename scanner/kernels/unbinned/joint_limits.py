@@ -336,12 +336,14 @@ def crossing_joint(
         q = 2.0 * (out[VALUE] - lowest)
         near, far = (x, far) if q < rise else (near, x)
         point = x + (rise - q) / (2.0 * out[SLOPE])
+        # Before the bracket is asked: of a straight NLL the second point is the first, to the bit.
+        if abs(point - x) <= 1e-6 * abs(point - best):
+            return float(point)
         if not ((point - near) * step > 0.0 and (math.isinf(far) or (far - point) * step > 0.0)):
             point = best + 2.0 * (x - best) if math.isinf(far) else 0.5 * (near + far)
-        done = abs(point - x) <= 1e-6 * abs(point - best)
+            if abs(point - x) <= 1e-6 * abs(point - best):
+                return float(point)
         x = point
-        if done:
-            return float(x)
     return math.nan
 
 

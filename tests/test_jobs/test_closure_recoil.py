@@ -73,10 +73,11 @@ def test_the_yield_is_that_of_the_injected_cross_section(found):
     one, _, cube = found
     window = cube.limits.at(**{cube.limits.axis: one.mass})
     injected = one.luminosity * one.cross_section * float(window["efficiency"])
-    assert abs(float(window["signal_yield"]) - injected) < 3.5 * float(window["signal_yield_error"])
+    assert abs(float(window["signal_yield"]) - injected) < 3.0 * float(window["signal_yield_error"])
     assert float(window["signal_yield_error"]) < injected / 3.0
-    # A downward fluctuation of the injected events may take the limit a little below what went in.
-    assert float(window["cross_section_limit"]) > 0.75 * one.cross_section
+    # One limit in ten is below what went in; counted ones and the fitted yield use the events differently.
+    above = float(window["yield_limit"] - window["signal_yield"]) / float(window["signal_yield_error"])
+    assert -1.0 < above < 4.0
 
 
 def test_couplings_follow_from_the_cross_sections(found):

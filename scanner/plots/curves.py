@@ -63,8 +63,9 @@ def choose(cube: xr.Dataset, variable: str | None) -> str:
 
 
 def single(cube: xr.Dataset) -> xr.Dataset:
-    """Drop the dimensions configuration and channel where they are of length one."""
-    return cube.squeeze([d for d in ("configuration", "channel") if cube.sizes.get(d) == 1])
+    """Drop the dimensions configuration, channel and second mass axis where they are of length one."""
+    planes = cube["region"].dims[1:] if "region" in cube.coords else ()
+    return cube.squeeze([d for d in ("configuration", "channel", *planes) if cube.sizes.get(d) == 1])
 
 
 def array(cube: xr.Dataset, variable: str) -> xr.DataArray:

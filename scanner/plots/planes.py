@@ -20,8 +20,8 @@ HIGHEST_Z = 5.0
 
 
 def is_plane(cube: xr.Dataset) -> bool:
-    """Whether a cube is over two mass axes."""
-    return "region" in cube.coords and cube["region"].ndim == 2
+    """Whether a cube is over two mass axes, with more than one point on the second."""
+    return "region" in cube.coords and cube["region"].ndim == 2 and cube["region"].shape[1] > 1
 
 
 @style.styled

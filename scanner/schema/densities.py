@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
 from scanner.errors import InputError
 from scanner.schema.base import (
+    Energies,
     Energy,
     Expression,
     FreeName,
@@ -154,7 +155,16 @@ class Sideband(Strict):
     observable: Expression
     exclude: Resolutions
     width: Resolutions | None = None
+    range: Energies = Field(
+        default=(), description="ends of the masses that it may reach; those of the axis if absent"
+    )
     scale: Number | None = Field(default=None, description="window over sideband; from the widths if absent")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.range and (len(self.range) != 2 or self.range[0] >= self.range[1]):
+            raise ValueError("the range of a sideband is [low, high] with low below high")
+        return self
 
 
 class Template(Strict):

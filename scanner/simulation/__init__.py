@@ -31,6 +31,7 @@ from scanner.simulation.single_photon import (
 from scanner.simulation.six_tracks import RadiativeSixTracks, SixTracks
 from scanner.simulation.spectra import FallingSpectrum, Peak
 from scanner.simulation.tau_pairs import TauAlpha, TauLeptons, TauPions
+from scanner.simulation.three_muons import TauPionsAsMuons, TauThreeMuons, ThreeMuonCombinations
 from scanner.simulation.three_pairs import DarkHiggsSix, DarkoniumSix
 from scanner.simulation.upsilon import DipionCombinations, DipionInvisible, DipionLeptons
 from scanner.simulation.visible_photon import EEGamma, GammaAPrime, MuMuGamma
@@ -45,6 +46,7 @@ PROCESSES: dict[str, Process] = {
         *(KaonALP(), KaonMesons(), KaonPhotonCombinations()),
         *(DipionInvisible(), DipionLeptons(), DipionCombinations()),
         *(TauAlpha(), TauLeptons(), TauPions()),
+        *(TauThreeMuons(), TauPionsAsMuons(), ThreeMuonCombinations()),
         *(GammaInvisible(), GammaALPInvisible(), GammaGammaLost(), EEGammaLost()),
         *(DarkHiggsDimuon(), RadiatedDimuon(), TauPairDimuon(), TwoPhotonDimuon()),
         *(GammaAPrime(), EEGamma(), MuMuGamma()),

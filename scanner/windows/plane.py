@@ -224,7 +224,7 @@ def _bands(
     resolution: Floats,
     at: Callable[[Floats], Floats] | None,
 ) -> tuple[int, Floats]:
-    """Return which observable the sideband is in, and its ends (W, 4), cut off at the ends of the scan."""
+    """Return which observable the sideband is in, and its ends (W, 4), cut off at the ends of its range."""
     sideband = search.background.sideband
     if sideband is None:
         return -1, np.zeros((len(masses), 4))
@@ -239,7 +239,8 @@ def _bands(
     width = np.inf if sideband.width is None else sideband.width
     mass, far = masses[:, index], near + width * resolution[:, index]
     ends = np.stack([mass - far, mass - near, mass + near, mass + far], axis=1)
-    ends = np.clip(ends, axis.low, axis.high)
+    low, high = sideband.range or (axis.low, axis.high)
+    ends = np.clip(ends, low, high)
     return index, ends if at is None else np.stack([at(end) for end in ends.T], axis=1)
 
 

@@ -52,15 +52,15 @@ def test_a_reduced_search_keeps_its_ends():
 def test_a_search_that_fails_is_reported_and_the_others_run(tmp_path):
     (tmp_path / "zp_mumu_events.zarr").mkdir()
     (tmp_path / "zp_mumu_events.zarr" / "zarr.json").write_text("{}")
-    found = catalogue.run_all(tmp_path, SerialExecutor(), names=["zp_mumu", "tau_3mu"], quick=True)
+    found = catalogue.run_all(tmp_path, SerialExecutor(), names=["zp_mumu", "tau_3mu_counts"], quick=True)
     assert [bool(outcome.error) for outcome in found] == [True, False]
     assert "no limits" in catalogue.page(found)
 
 
 def test_the_command_writes_a_page_and_a_table(darkscan, tmp_path):
-    answer = darkscan("searches", "run-all", "tau_3mu", "--quick", "-o", tmp_path, "--json")
+    answer = darkscan("searches", "run-all", "tau_3mu_counts", "--quick", "-o", tmp_path, "--json")
     assert answer.code == 0
     assert answer.json[0]["limits"] == 1
-    assert "tau_3mu.png" in (tmp_path / "index.html").read_text()
+    assert "tau_3mu_counts.png" in (tmp_path / "index.html").read_text()
     answer = darkscan("searches", "compare", tmp_path)
-    assert answer.out.splitlines()[2].startswith("| `tau_3mu` | 1.777 |")
+    assert answer.out.splitlines()[2].startswith("| `tau_3mu_counts` | 1.777 |")

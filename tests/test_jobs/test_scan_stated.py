@@ -71,7 +71,7 @@ def test_one_count_is_what_the_calculator_says(method, calculator):
 
 
 def test_the_published_search_is_near_what_was_published(darkscan, tmp_path):
-    answer = darkscan("scan", "tau_3mu", "-o", tmp_path / "cube", "--json")
+    answer = darkscan("scan", "tau_3mu_counts", "-o", tmp_path / "cube", "--json")
     assert answer.code == 0
     cube = cubes.open(str(tmp_path / "cube"))
     found = cube["branching_fraction_limit"].item()
@@ -130,7 +130,7 @@ def test_a_mixing_is_excluded_in_an_island(darkscan, tmp_path):
 
 
 def test_stores_are_for_events_only(darkscan, tmp_path, store, definition_file):
-    answer = darkscan("scan", "tau_3mu", store, "-o", tmp_path / "cube")
+    answer = darkscan("scan", "tau_3mu_counts", store, "-o", tmp_path / "cube")
     assert answer.code == 2
     assert "reads no events" in answer.err
     answer = darkscan("scan", definition_file, "-o", tmp_path / "cube")

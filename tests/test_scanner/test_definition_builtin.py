@@ -30,6 +30,7 @@ BUILT_IN = (
     "idm_dark_higgs",
     "s_mumu",
     "tau_3mu",
+    "tau_3mu_counts",
     "tau_lalpha",
     "tautau_ll",
     "y1s_inv",
@@ -38,7 +39,15 @@ BUILT_IN = (
     "zp_mumu",
     "zp_tautau",
 )
-WITHOUT_MODEL = ("b_lambda_inv", "bump_hunt", "darkonium", "tau_3mu", "y1s_inv", "zp_inv_emu")
+WITHOUT_MODEL = (
+    "b_lambda_inv",
+    "bump_hunt",
+    "darkonium",
+    "tau_3mu",
+    "tau_3mu_counts",
+    "y1s_inv",
+    "zp_inv_emu",
+)
 
 
 def test_the_names():

@@ -1,7 +1,7 @@
 """From limits on the yield to limits on rates and couplings, for every interpretation of a search."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -152,13 +152,16 @@ def bound_model(reference: Model, place: Place | None = None) -> CouplingModel:
     model = get(reference.name)
     known: dict[str, Any] = {} if place is None else dict(place.values)
     known |= reference.parameters
-    own = set(getattr(model, "__dataclass_fields__", ()))
+    own = {each.name for each in fields(model)} if is_dataclass(model) else set()
     unknown = set(reference.parameters) - own
     if unknown:
         have = ", ".join(sorted(own)) or "none"
         raise InputError(
             f"model {reference.name} has no parameter {', '.join(sorted(unknown))}: it has {have}"
         )
+    for name, value in reference.parameters.items():
+        if isinstance(value, str) != isinstance(getattr(model, name), str):
+            raise InputError(f"model {reference.name} has {name} = {getattr(model, name)}, not {value!r}")
     given = {name: value for name, value in known.items() if name in own}
     return replace(model, **given) if given else model  # type: ignore[type-var]
 

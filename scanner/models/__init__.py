@@ -1,6 +1,7 @@
 """Coupling models: one small module each, and the table that lists them."""
 
 from scanner.errors import InputError
+from scanner.models.alp_lepton import ALPLepton
 from scanner.models.alp_photon import ALPPhoton
 from scanner.models.alp_w import ALPW
 from scanner.models.base import CouplingModel
@@ -23,6 +24,7 @@ MODELS: dict[str, CouplingModel] = {
         MuonphilicScalar(),
         ALPPhoton(),
         ALPW(),
+        ALPLepton(),
         DarkPhoton(),
         InvisibleDarkPhoton(),
         DarkHiggsstrahlung(),

@@ -18,6 +18,7 @@ from scanner.models import radiation
 from scanner.models.base import Array, checked_mass
 
 TABLE = Path(__file__).parent / "tables" / "mu_mu_x.json"
+TABULATED = ("vector", "scalar")
 LOWEST, MARGIN, POINTS = 1e-3, 1e-3, 240
 """Lowest tabulated mass, distance of the highest from the threshold [GeV], number of masses."""
 
@@ -33,7 +34,7 @@ def tabulate(sqrt_s: float = SQRT_S, points: int = POINTS) -> dict[str, Any]:
     top = radiation.threshold(sqrt_s)
     t = np.linspace(_logit(LOWEST, sqrt_s), _logit(top - MARGIN, sqrt_s), points)
     mass = np.array([float(f"{m:.9e}") for m in top / (1 + np.exp(-t))])
-    sigma = {kind: radiation.cross_section(kind, mass, sqrt_s) for kind in radiation.MATRIX_ELEMENTS}
+    sigma = {kind: radiation.cross_section(kind, mass, sqrt_s) for kind in TABULATED}
     return {
         "quantity": "total cross section of e+e- -> mu+mu-X at unit coupling",
         "source": "computed: tree-level quadrature by scanner.models.cross_sections.tabulate",

@@ -21,3 +21,9 @@ def scalar_width(m: Array, lepton: float) -> Array:
     """Return Γ = m/8π (1−4r)^{3/2} at unit Yukawa coupling [GeV]; 0 below threshold."""
     r = (lepton / m) ** 2
     return np.asarray(m / (8 * math.pi) * np.clip(1 - 4 * r, 0, None) ** 1.5)
+
+
+def pseudoscalar_width(m: Array, lepton: float) -> Array:
+    """Return Γ = m/8π √(1−4r) at unit coupling i l̄γ₅l [GeV]; 0 below threshold."""
+    r = (lepton / m) ** 2
+    return np.asarray(m / (8 * math.pi) * np.sqrt(np.clip(1 - 4 * r, 0, None)))

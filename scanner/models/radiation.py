@@ -55,8 +55,20 @@ def scalar(d1: ArrayLike, d2: ArrayLike, s: ArrayLike, m2: ArrayLike, u2: ArrayL
     return np.asarray(4 * (n11 / d1**2 + n22 / d2**2 + 2 * (n12 / (d1 * d2))))
 
 
-MATRIX_ELEMENTS: dict[str, MatrixElement] = {"vector": vector, "scalar": scalar}
-"""The matrix elements by the spin of X."""
+def pseudoscalar(d1: ArrayLike, d2: ArrayLike, s: ArrayLike, m2: ArrayLike, u2: ArrayLike) -> Array:
+    """Contracted tensor W of a pseudoscalar X with coupling i ū γ₅ u; arguments as for `vector`."""
+    d1, d2, s, m2, u2 = (np.asarray(v, dtype=np.float64) for v in (d1, d2, s, m2, u2))
+    square = d1 * d2 - s * m2 - 2 * m2 * u2
+    n12 = d1 * d2 - (d1 + d2) * m2 + m2 * m2 - 2 * m2 * u2
+    return np.asarray(4 * (square / d1**2 + square / d2**2 + 2 * (n12 / (d1 * d2))))
+
+
+MATRIX_ELEMENTS: dict[str, MatrixElement] = {
+    "vector": vector,
+    "scalar": scalar,
+    "pseudoscalar": pseudoscalar,
+}
+"""The matrix elements by spin and parity of X."""
 
 
 def threshold(sqrt_s: float, lepton: float = MASS_MUON) -> float:
@@ -99,7 +111,7 @@ def cross_section(
     Parameters
     ----------
     kind
-        "vector" or "scalar".
+        A key of MATRIX_ELEMENTS.
     mass
         Mass of X [GeV], any shape; zero above `threshold`.
     sqrt_s

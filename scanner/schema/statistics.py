@@ -27,6 +27,7 @@ from scanner.schema.functions import CrossSectionFunction, EventsFunction, Funct
 
 ESTIMATED = "spurious_signal"
 EVENTS = re.compile(r"\bevents?\b")
+WORD = re.compile(r"[A-Za-z_]+")
 YIELD_TARGETS = ("background", "yield")
 PUBLISHED_UNITS = {
     "cross_section": {"fb"},
@@ -147,13 +148,19 @@ class Model(Sourced):
     branching_fraction: NumberFunction | None = Field(
         default=None, description="in place of the model's own branching fraction"
     )
-    parameters: dict[FreeName, float] = Field(default_factory=dict)
+    parameters: dict[FreeName, float | str] = Field(
+        default_factory=dict, description="of the model: quantities, or words such as 'radiator: mu_mu'"
+    )
     source: Source | None = None
 
     @field_validator("parameters", mode="before")
     @classmethod
     def _read_parameters(cls, raw: Any, info: ValidationInfo) -> Any:
-        return read_parameters(raw, info)
+        if is_canonical(info) or not isinstance(raw, Mapping):
+            return raw
+        words = {key: item for key, item in raw.items() if isinstance(item, str) and WORD.fullmatch(item)}
+        rest = read_parameters({key: item for key, item in raw.items() if key not in words}, info)
+        return rest | words
 
 
 ModelReference = Annotated[Model, BeforeValidator(_name_only, json_schema_input_type=str | Model)]

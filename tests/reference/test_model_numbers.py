@@ -28,7 +28,8 @@ from scanner.constants import (
     VACUUM_EXPECTATION,
 )
 from scanner.errors import InputError
-from scanner.models import MODELS
+from scanner.models import MODELS, radiation
+from scanner.models.alp_lepton import ALPLepton, loop
 from scanner.models.alp_w import ALPW
 from scanner.models.dark_higgsstrahlung import DarkHiggsstrahlung
 from scanner.models.dark_photon import DarkPhoton
@@ -210,6 +211,43 @@ def test_leptophilic_scalar_off_muons_is_the_muonphilic_one():
     np.testing.assert_allclose(ours, (MASS_MUON / VACUUM_EXPECTATION) ** 2 * unit, rtol=1e-5)
 
 
+def test_an_alp_off_light_muons_is_a_scalar_off_light_muons():
+    """Chirality makes both alike where the leptons have no mass."""
+    light = 1e-4
+    scalar, pseudoscalar = (
+        radiation.cross_section(kind, 3.0, SQRT_S, lepton=light) for kind in ("scalar", "pseudoscalar")
+    )
+    assert float(pseudoscalar) == pytest.approx(float(scalar), rel=1e-6)
+
+
+def test_an_alp_off_muons_is_less_than_a_scalar_where_it_is_soft():
+    """A slow scalar couples to the mass of a fermion, a slow pseudoscalar to its spin: σ ∝ m² ln, not ln."""
+    scalar, pseudoscalar = (
+        radiation.cross_section(kind, [0.001, 0.002], SQRT_S) for kind in ("scalar", "pseudoscalar")
+    )
+    assert (pseudoscalar < scalar).all()
+    # The soft region is missing: going to half of the mass adds next to nothing.
+    assert pseudoscalar[0] / pseudoscalar[1] == pytest.approx(1.0, rel=1e-3)
+    assert scalar[0] / scalar[1] > 1.003
+
+
+def test_widths_of_an_alp_that_couples_to_leptons():
+    """1708.00443, eq. 17; its loop function B₁ is 1 for light leptons and −m²/12m_l² for heavy ones."""
+    model, m = ALPLepton(), 5.0
+    ratio = (MASS_TAU / MASS_MUON) ** 2 * math.sqrt(1 - 4 * MASS_TAU**2 / m**2)
+    widths = model.widths(m)
+    assert widths["tau_tau"] / widths["mu_mu"] == pytest.approx(ratio, rel=2e-3)
+    assert widths["tau_tau"] == pytest.approx(
+        m * MASS_TAU**2 / (8 * math.pi) * math.sqrt(1 - 4 * MASS_TAU**2 / m**2)
+    )
+    assert loop(np.array(9.0), 1e-6) == pytest.approx(1.0, abs=1e-10)
+    assert loop(np.array(0.05), 1.0) == pytest.approx(-(0.05**2) / 12, rel=1e-3)
+    below, above = loop(np.array([2 * MASS_TAU * (1 - 1e-9), 2 * MASS_TAU * (1 + 1e-9)]), MASS_TAU)
+    assert below == pytest.approx(above, abs=1e-3)
+    assert below == pytest.approx(1 - math.pi**2 / 4, abs=1e-3)
+    assert model.branching_fraction(m, "tau_tau") > 0.99
+
+
 def test_inelastic_production_is_dark_higgsstrahlung():
     model = InelasticDarkMatter(m_chi1=1.0, ratio=4.0, splitting=0.4, alpha_d=0.1)
     assert 1e-6 * model.production(1.0, SQRT_S) == pytest.approx(7.43, abs=0.005)
@@ -225,6 +263,7 @@ def test_inelastic_production_is_dark_higgsstrahlung():
         (lambda: DarkPhoton(cos_max=1.0), "between 0 and 1"),
         (lambda: DarkScalar(parent="B+ -> K*+"), "unknown decay"),
         (lambda: LeptophilicScalar(radiator="e_e"), "take tau_tau or mu_mu"),
+        (lambda: ALPLepton(radiator="e_e"), "take mu_mu or tau_tau"),
         (lambda: TauAlpha(lepton="tau"), "unknown lepton"),
     ],
 )

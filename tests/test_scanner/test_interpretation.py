@@ -8,6 +8,7 @@ from scanner.errors import InputError
 from scanner.interpretation import Exposure, Place, events_per_rate, physics_limits, quantity
 from scanner.models import MODELS
 from scanner.models.dark_higgsstrahlung import DarkHiggsstrahlung
+from scanner.models.leptophilic_scalar import LeptophilicScalar
 
 BUMP = """
 extends: bump_hunt
@@ -99,3 +100,26 @@ def test_events_per_rate_is_the_luminosity_times_the_efficiency():
     search = definition.parse(BUMP + LUMINOSITY)
     found = events_per_rate(search, Place(MASS), EFFICIENCY, Exposure(7.0))
     np.testing.assert_allclose(found, 7.0 * EFFICIENCY)
+
+
+def test_a_word_chooses_the_radiator_of_an_interpretation():
+    text = BUMP + LUMINOSITY + "model: leptophilic_scalar\ninterpretations:\n"
+    text += "  off_muons: {name: leptophilic_scalar, parameters: {radiator: mu_mu}}\n"
+    _, found = limits(text, 10.0)
+    ratio = (found["coupling_limit_off_muons"] / found["coupling_limit"]) ** 2
+    taus, muons = (LeptophilicScalar(radiator=name).production(MASS, 10.58) for name in ("tau_tau", "mu_mu"))
+    np.testing.assert_allclose(ratio, taus / muons)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ("radiator: 1", "has radiator = tau_tau, not 1.0"),
+        ("radiator: quarks", "take tau_tau or mu_mu"),
+        ("charge: 1", "no parameter charge: it has radiator"),
+    ],
+)
+def test_a_parameter_that_the_model_cannot_have_is_refused(parameters, words):
+    text = BUMP + LUMINOSITY + f"model: {{name: leptophilic_scalar, parameters: {{{parameters}}}}}\n"
+    with pytest.raises(InputError, match=words):
+        limits(text, 10.0)

@@ -14,7 +14,14 @@ FALLING = pytest.mark.parametrize(
     "model",
     [
         MODELS[n]
-        for n in ("zprime_lmu_ltau", "muonphilic_scalar", "alp_photon", "leptophilic_scalar", "tau_alpha")
+        for n in (
+            "zprime_lmu_ltau",
+            "muonphilic_scalar",
+            "alp_photon",
+            "leptophilic_scalar",
+            "alp_lepton",
+            "tau_alpha",
+        )
     ],
 )
 
@@ -68,7 +75,7 @@ def test_bad_requests_are_refused(model):
 
 
 def test_unknown_model_names_those_that_exist():
-    with pytest.raises(InputError, match="'dark_foton'; there are alp_photon, alp_w"):
+    with pytest.raises(InputError, match="'dark_foton'; there are alp_lepton, alp_photon"):
         get("dark_foton")
 
 

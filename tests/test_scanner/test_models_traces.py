@@ -17,6 +17,7 @@ PAULI = (np.array([[0, 1], [1, 0]]), np.array([[0, -1j], [1j, 0]]), np.diag([1, 
 ZERO, ONE = np.zeros((2, 2)), np.eye(2)
 GAMMA = [np.block([[ONE, ZERO], [ZERO, -ONE]]).astype(complex)]
 GAMMA += [np.block([[ZERO, sigma], [-sigma, ZERO]]) for sigma in PAULI]
+GAMMA5 = 1j * GAMMA[0] @ GAMMA[1] @ GAMMA[2] @ GAMMA[3]
 
 
 def dot(a, b):
@@ -49,7 +50,12 @@ def trace_of_emission(k1, k2, p, kind):
     first = (slash(k1 + p) + MASS_MUON * np.eye(4)) / d1
     second = (MASS_MUON * np.eye(4) - slash(k2 + p)) / d2
     muon, antimuon = slash(k1) + MASS_MUON * np.eye(4), slash(k2) - MASS_MUON * np.eye(4)
-    vertices = [(np.eye(4), 1.0)] if kind == "scalar" else [(GAMMA[a], -METRIC[a, a]) for a in range(4)]
+    alone = {
+        "scalar": np.eye(4),
+        "pseudoscalar": 1j * GAMMA5,
+        "derivative": slash(p) @ GAMMA5 / (2 * MASS_MUON),
+    }
+    vertices = [(alone[kind], 1.0)] if kind in alone else [(GAMMA[a], -METRIC[a, a]) for a in range(4)]
     total = 0.0
     for (vertex, sign), i in itertools.product(vertices, range(4)):
         matrix = vertex @ first @ GAMMA[i] + GAMMA[i] @ second @ vertex
@@ -57,7 +63,7 @@ def trace_of_emission(k1, k2, p, kind):
     return total
 
 
-@pytest.mark.parametrize("kind", ["vector", "scalar"])
+@pytest.mark.parametrize("kind", list(radiation.MATRIX_ELEMENTS))
 @pytest.mark.parametrize("mass", [0.25, 2.0, 8.0])
 def test_contracted_tensor_equals_the_traces(kind, mass):
     k1, k2, p = emission_events(mass, 20, seed=3)
@@ -65,6 +71,13 @@ def test_contracted_tensor_equals_the_traces(kind, mass):
     formula = radiation.MATRIX_ELEMENTS[kind](d1, d2, SQRT_S**2, mass**2, MASS_MUON**2)
     traces = [trace_of_emission(*event, kind) for event in zip(k1.T, k2.T, p.T, strict=True)]
     np.testing.assert_allclose(formula, traces, rtol=1e-8)
+
+
+def test_a_pseudoscalar_coupling_is_a_derivative_one():
+    """∂_μX ū γ^μγ₅ u/2m_μ gives the same as i X ū γ₅ u: the photon's current is conserved."""
+    for event in zip(*(k.T for k in emission_events(1.5, 10, seed=6)), strict=True):
+        one, other = (trace_of_emission(*event, kind) for kind in ("pseudoscalar", "derivative"))
+        assert other == pytest.approx(one, rel=1e-8)
 
 
 @pytest.mark.parametrize("kind", ["vector", "scalar"])

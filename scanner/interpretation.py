@@ -152,7 +152,7 @@ def bound_model(reference: Model, place: Place | None = None) -> CouplingModel:
     model = get(reference.name)
     known: dict[str, Any] = {} if place is None else dict(place.values)
     known |= reference.parameters
-    own = {each.name for each in fields(model)} if is_dataclass(model) else set()
+    own: set[str] = {each.name for each in fields(model)} if is_dataclass(model) else set()
     unknown = set(reference.parameters) - own
     if unknown:
         have = ", ".join(sorted(own)) or "none"

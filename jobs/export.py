@@ -69,7 +69,12 @@ def likelihoods(
                 for w in _chosen(run, region, mass):
                     counts = work.region_counts(run, region, number, slice(w, w + 1))
                     problem, _ = window_problem(
-                        run.search, grid, counts, slice(w, w + 1), configuration=number, include=include
+                        run.at(number, 0),
+                        grid,
+                        counts,
+                        slice(w, w + 1),
+                        configuration=number,
+                        include=include,
                     )
                     yield f"{name}-{region}-{grid.mass[w]:.6g}", WRITERS[form](problem, 0)
 

@@ -20,6 +20,7 @@ from scanner.reading.histogram import Histogram
 from scanner.reading.lived import LivedSelection
 from scanner.reading.selection import Selection
 from scanner.windows.axes import outer_points
+from scanner.windows.channels import at_luminosity
 from scanner.windows.counted import count_block
 from scanner.windows.grid import WindowGrid
 from scanner.windows.lived import lived_search
@@ -103,11 +104,14 @@ class Run:
         return engine.lived_selections(self.search, stored)
 
     def at(self, configuration: int, point: int) -> Search:
-        """Return the search at one point of the outer axes, its efficiencies those of simulated signals."""
+        """Return the search at one point of the outer axes, and at the luminosity of the data.
+
+        Its efficiencies are those of simulated signals, if it has decays in flight.
+        """
         if not self.search.decays:
-            return self.search
+            return at_luminosity(self.search, self.plan.luminosity)
         found = lived.signals(self.search, self.store.samples, self.folded, configuration)
-        return lived_search(self.search, found, configuration, point)
+        return lived_search(at_luminosity(self.search, self.plan.luminosity), found, configuration, point)
 
     @cached_property
     def parts(self) -> PartStore:

@@ -79,12 +79,22 @@ def grids(search: Search) -> dict[str, WindowGrid]:
         raise InputError(f"search {search.name!r} counts events in windows: this is about fits of spectra")
     if stated(search):
         return stated_grids(search)
-    return {region.name: _grid(search, region) for region in search.regions}
+    return {region.name: _grid(search, region) for region in _scanned(search)}
+
+
+def _scanned(search: Search) -> tuple[Region, ...]:
+    """Return the regions that masses are scanned in: stated values may leave some out."""
+    values = search.scan_axis.values
+    if values is None:
+        return search.regions
+    return tuple(r for r in search.regions if any(r.low <= value <= r.high for value in values))
 
 
 def counting_grids(search: Search) -> dict[str, CountingGrid]:
     """Lay out the counting windows of every region of a search; none of one that fits spectra."""
-    return {region.name: counting_grid(search, region) for region in search.regions} if counts(search) else {}
+    return (
+        {region.name: counting_grid(search, region) for region in _scanned(search)} if counts(search) else {}
+    )
 
 
 def lengths(search: Search) -> dict[str, int]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jobs.commands import injections
 from jobs.commands.output import Json, print_json, print_table
 from jobs.commands.scans import Workers, executor
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from scanner.schema.axes import ScanAxis
 
 app = typer.Typer(help="Search definitions: list, show, validate, new.", no_args_is_help=True)
+injections.register(app)
 
 
 @app.command("list")

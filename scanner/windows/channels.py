@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from scanner.definition import Search
 from scanner.schema.complete import region_in
+from scanner.schema.densities import Background
 
 Floats = NDArray[np.float64]
 
@@ -30,6 +31,32 @@ def views(search: Search) -> dict[str, Search]:
     if len(search.channels) == 1:
         return dict.fromkeys(search.channels, search)
     return {name: view(search, name) for name in search.channels}
+
+
+def at_luminosity(search: Search, luminosity: float | None) -> Search:
+    """Return a search whose known peaks have the yields of a luminosity [fb⁻¹].
+
+    Stated yields are those of the stated luminosity, as stated pairs are, and grow with it.
+    """
+    if luminosity is None or search.luminosity is None or luminosity == search.luminosity:
+        return search
+    scale = luminosity / search.luminosity
+    channels = {
+        name: channel.model_copy(update={"background": _with_peaks(channel.background, scale)})
+        for name, channel in search.channels.items()
+    }
+    background = _with_peaks(search.background, scale) or search.background
+    return search.changed(channels=channels, background=background)
+
+
+def _with_peaks(background: Background | None, scale: float) -> Background | None:
+    if background is None or not any(peak.expected for peak in background.peaks.values()):
+        return background
+    peaks = {
+        name: peak.model_copy(update={"expected": None if peak.expected is None else scale * peak.expected})
+        for name, peak in background.peaks.items()
+    }
+    return background.model_copy(update={"peaks": peaks})
 
 
 def rate(single: Search, mass: Floats, parameters: Mapping[str, float]) -> Floats:

@@ -77,16 +77,7 @@ def count_block(
         The variables of the limit cube, each with W as first dimension.
     """
     parameters = {**search.configurations[configuration].parameters, **point}
-    background = estimate(search, grid, counts, block, simulated, parameters)
-    used = grid.inside[block] & ~background.missing & ~vetoed(search, grid.mass(block))
-    counted = Counted(
-        np.where(used, counts[:, 0], 0),
-        np.where(used, background.number, 0.0),
-        np.where(used, background.error, 0.0),
-        np.where(used, background.off, -1.0),
-        np.where(used, background.tau, 0.0),
-        efficiency_error(search, grid, block, parameters),
-    )
+    counted, background = experiments(search, grid, counts, block, simulated, parameters)
     limits = counted_limits(counted, method_settings(search, method), method)
     points = grid.points(block)
     known: dict[str, Any] = {**parameters, **points}
@@ -103,6 +94,32 @@ def count_block(
         search, place, *_yield_limits(found), np.where(grid.inside[block], found.efficiency, np.nan), exposure
     )
     return _left_out(search, grid, block, results, background.missing)
+
+
+def experiments(
+    search: Search,
+    grid: CountingGrid,
+    counts: NDArray[np.int64],
+    block: slice,
+    simulated: Sequence[Simulated],
+    parameters: Mapping[str, float],
+) -> tuple[Counted, Estimate]:
+    """Return the experiments of a block of windows, and what tells their background.
+
+    Parameters are those of `count_block`, with the configuration and the point in `parameters`. Points that
+    are not scanned and windows without a background count nothing.
+    """
+    background = estimate(search, grid, counts, block, simulated, parameters)
+    used = grid.inside[block] & ~background.missing & ~vetoed(search, grid.mass(block))
+    counted = Counted(
+        np.where(used, counts[:, 0], 0),
+        np.where(used, background.number, 0.0),
+        np.where(used, background.error, 0.0),
+        np.where(used, background.off, -1.0),
+        np.where(used, background.tau, 0.0),
+        efficiency_error(search, grid, block, parameters),
+    )
+    return counted, background
 
 
 def containment(search: Search, grid: CountingGrid, block: slice, parameters: Mapping[str, float]) -> Floats:

@@ -1,0 +1,104 @@
+"""Toys of single windows: likelihood ratios of counts, models of windows, and pulls that show a bias."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import optimize, stats
+
+from scanner import definition, engine
+from scanner.stats.experiment import CountingData
+from scanner.studies import counts, injected
+
+OFF = CountingData(37, off=24, tau=3.0)
+
+
+def nll(signal, background, data):
+    """−2 ln L of both regions, by scipy."""
+    return -2.0 * (
+        stats.poisson.logpmf(data.observed, signal + background)
+        + stats.poisson.logpmf(data.off, data.tau * background)
+    )
+
+
+@pytest.mark.parametrize("signal", [4.0, 29.0, 60.0])
+def test_the_pull_of_a_count_is_the_root_of_its_likelihood_ratio(signal):
+    best = OFF.observed - OFF.off / OFF.tau
+    profiled = optimize.minimize_scalar(lambda b: nll(signal, b, OFF), bounds=(1e-3, 60.0), method="bounded")
+    ratio = profiled.fun - nll(best, OFF.off / OFF.tau, OFF)
+    assert counts.pull(OFF, signal) == pytest.approx(np.sign(best - signal) * np.sqrt(ratio), abs=1e-4)
+
+
+def test_the_pull_of_a_count_on_a_known_background_has_a_closed_form():
+    data, n, mean = CountingData(150, 20.0), 150, 120.0
+    expected = np.sqrt(2.0 * (n * np.log(n / mean) - n + mean))
+    assert counts.pull(data, 100.0) == pytest.approx(expected, rel=1e-9)
+    assert counts.fitted(data) == (130.0, np.sqrt(150.0))
+
+
+def test_an_uncertain_efficiency_makes_pulls_smaller():
+    sure, unsure = (counts.pull(CountingData(150, 20.0, efficiency_error=e), 100.0) for e in (0.0, 0.1))
+    assert 0.4 * sure < unsure < 0.8 * sure  # √120 against √(120 + 10²) and more
+
+
+@pytest.mark.parametrize(
+    "data", [OFF, CountingData(40, 8.0, 2.0, efficiency_error=0.05), CountingData(9, 3.0)]
+)
+def test_toys_of_counts_have_normal_pulls(data):
+    found = injected.counted_pulls(data, 100.0, 400, "toys", "of", "counts")
+    assert (found.toys, found.toys_failed) == (400, 0)
+    assert abs(found.pull_mean) < 0.2
+    assert found.pull_width == pytest.approx(1.0, abs=0.15)
+    assert found.fitted_mean == pytest.approx(100.0, abs=2.5)
+
+
+def test_toys_of_counts_are_a_function_of_their_names():
+    first, again, other = (injected.counted_pulls(OFF, 50.0, 20, name) for name in ("a", "a", "b"))
+    assert first == again
+    assert first != other
+
+
+@pytest.fixture(scope="module")
+def bench():
+    """A window on a straight line of background, whose data are one pseudo-experiment."""
+    text = "extends: bump_hunt\nname: small\nobservable: mass\nrange: [1 GeV, 3 GeV]\n"
+    search = definition.parse(text + "resolution: 20 MeV\norder: 1\n", where="small.yaml")
+    grid = engine.grids(search)["all"]
+    part = np.random.default_rng(3).poisson(np.linspace(220.0, 180.0, grid.bins)).astype(np.float64)
+    return part, injected.fitted_bench(search, grid, part, len(grid) // 2, "identity")
+
+
+def test_the_model_of_a_window_is_the_line_through_its_data(bench):
+    data, made = bench
+    (model,) = made.background(injected.MODEL)
+    assert model.sum() == pytest.approx(data.sum(), rel=1e-6)
+    assert stats.chi2.sf(np.sum((data - model) ** 2 / model), data.size - 2) > 1e-3
+    assert np.abs(np.diff(model, 2)).max() < 1e-6 * model.max()
+
+
+def test_toys_of_a_window_come_back_without_bias(bench):
+    found = injected.fitted_pulls(bench[1], 300.0, 200)
+    assert found.toys == 200
+    assert abs(found.pull_mean) < 0.2
+    assert found.pull_width == pytest.approx(1.0, abs=0.16)
+    assert found.fitted_mean == pytest.approx(300.0, abs=0.2 * float(bench[1].expected_error[0]))
+
+
+def test_a_background_of_another_shape_shows_in_the_pulls(bench):
+    """The line cannot follow a bump under the signal."""
+    _, made = bench
+    bump = 0.02 * made.background(injected.MODEL) * (made.templates.signal > 0.02)
+    bent = replace(made, truths={injected.MODEL: made.background(injected.MODEL) + 5.0 * bump})
+    assert injected.fitted_pulls(bent, 300.0, 40).pull_mean > 0.5
+
+
+def test_published_counts_with_their_systematics_come_back():
+    search = definition.load("tau_3mu")
+    (grid,) = engine.grids(search).values()
+    made = injected.stated_bench(injected.at_point(search, 0, {}), grid, 0, "identity")
+    assert made.background(injected.MODEL) == pytest.approx(
+        search.channels["ellipse"].counts.expected, rel=1e-12
+    )
+    found = injected.fitted_pulls(made, 100.0, 100)
+    assert abs(found.pull_mean) < 0.2
+    assert found.fitted_mean == pytest.approx(100.0, abs=5.0)

@@ -56,7 +56,7 @@ class Options:
     """
 
     points: int = 3
-    toys: int = 200
+    toys: int = 400
     strength: float = 5.0
     least: float = 200.0
     events: bool = True

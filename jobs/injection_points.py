@@ -18,7 +18,7 @@ from scanner.windows.vetoes import vetoed
 
 Floats = NDArray[np.float64]
 
-ENDS = 0.2
+ENDS = 0.1
 """Part of the searched windows before the first, and after the last, that gets a signal."""
 DIMMEST = 0.2
 """Efficiency, relative to the median of the searched windows, that a window needs to get a signal."""

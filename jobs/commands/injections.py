@@ -20,7 +20,7 @@ def inject(
     output: Annotated[Path, typer.Option("-o", "--output", help="A folder for what is found, as JSON.")],
     names: Annotated[list[str] | None, typer.Argument(help="Searches; all built-in ones if empty.")] = None,
     points: Annotated[int, typer.Option(help="Points of each grid.", min=1)] = 3,
-    toys: Annotated[int, typer.Option(help="Pseudo-experiments at each point.", min=2)] = 200,
+    toys: Annotated[int, typer.Option(help="Pseudo-experiments at each point.", min=2)] = 400,
     events: Annotated[bool, typer.Option(help="Whether to inject generated events as well.")] = True,
     table: Annotated[
         Path | None, typer.Option(help="A page whose table of injections is written anew from the folder.")

@@ -93,7 +93,7 @@ def test_a_background_of_another_shape_shows_in_the_pulls(bench):
 
 
 def test_published_counts_with_their_systematics_come_back():
-    search = definition.load("tau_3mu")
+    search = definition.load("tau_3mu_counts")
     (grid,) = engine.grids(search).values()
     made = injected.stated_bench(injected.at_point(search, 0, {}), grid, 0, "identity")
     assert made.background(injected.MODEL) == pytest.approx(

@@ -11,7 +11,7 @@ from scanner import definition, engine
 from scanner.definition import Search
 from scanner.schema.axes import ScanAxis
 from scanner.windows.axes import Point, outer_points
-from scanner.windows.channels import rate
+from scanner.windows.channels import rate, views
 from scanner.windows.counting import counts
 from scanner.windows.joint import rates, total_rate
 from scanner.windows.vetoes import vetoed
@@ -82,7 +82,11 @@ def _windows(
             points = plane.points()
             mass = plane.mass()
             known: dict[str, Any] = {**parameters, **points}
-            columns = [rate(search, mass, {**known, **point}) for point in outer]
+            singles = views(search).values()
+            columns = [
+                np.sum([rate(single, mass, {**known, **point}) for single in singles], axis=0)
+                for point in outer
+            ]
             yield points, plane.inside & ~vetoed(search, mass), np.stack(columns, axis=1)
         return
     for grid in engine.grids(search).values():

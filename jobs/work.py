@@ -23,6 +23,7 @@ from scanner.windows.axes import outer_points
 from scanner.windows.channels import at_luminosity
 from scanner.windows.counted import count_block
 from scanner.windows.grid import WindowGrid
+from scanner.windows.joint_counted import count_channels
 from scanner.windows.lived import lived_search
 from scanner.windows.plane import CountingGrid
 from scanner.windows.stated_limits import scan_stated
@@ -317,19 +318,22 @@ def run_counted(run: Run, block: FitBlock) -> Arrays:
     windows = slice(block.first, block.last)
     results: Arrays = {}
     for number in range(len(run.search.configurations)):
-        place = (block.region, run.store.samples, run.histograms, number, windows, run.plan.luminosity)
-        simulated = counted.simulated(*place)
+        names = engine.pass_names(run.search, block.region)
+        counts = [run.histograms[name].counts[number][windows] for name in names]
+        place = (run.store.samples, run.histograms, number, windows, run.plan.luminosity)
+        simulated = [counted.simulated(name, *place) for name in names]
         for index, point in enumerate(outer_points(run.search)):
-            found = count_block(
-                run.at(number, index),
-                run.counting[block.region],
-                run.histograms[block.region].counts[number][windows],
-                simulated,
-                windows,
-                configuration=number,
-                exposure=Exposure(run.plan.luminosity),
-                method=run.plan.method,
-                point=point,
+            search, grid = run.at(number, index), run.counting[block.region]
+            how: dict[str, Any] = {
+                "configuration": number, "exposure": Exposure(run.plan.luminosity),
+                "method": run.plan.method, "point": point,
+            }  # fmt: skip
+            found = (
+                count_block(search, grid, counts[0], simulated[0], windows, **how)
+                if len(names) == 1
+                else count_channels(
+                    search, grid, counts, simulated, windows, identity=run.plan.scan_identity, **how
+                )
             )
             results |= {f"{number}.{index}.{name}": array for name, array in found.items()}
     return results

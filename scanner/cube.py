@@ -48,6 +48,9 @@ VARIABLES: dict[str, tuple[str, str]] = {
     "branching_fraction_limit_expected": ("1", "expected upper limit on the branching fraction"),
     "efficiency": ("1", "signal efficiency"),
     "channel_efficiency": ("1", "efficiency times branching fraction of a channel"),
+    "channel_observed": ("1", "events in the window of a channel"),
+    "channel_background": ("1", "estimated background in the window of a channel"),
+    "channel_yield_limit": ("1", "upper limit of a channel by itself on the signal yield of all"),
     "resolution": ("GeV", "mass resolution"),
     "background_coefficients": ("1", "coefficients of the background's terms in the background-only fit"),
     "background_order": ("1", "order of the background, the number of its terms minus one"),
@@ -203,6 +206,8 @@ def _counted(
     coordinates["region"] = xr.Variable(tuple(axes), region.reshape(shape))
     coordinates["quantile"] = xr.Variable("quantile", np.array(QUANTILES), {"units": "1"})
     coordinates["observable"] = xr.Variable("observable", np.array(_first(grids).observables))
+    if len(search.channels) > 1:
+        coordinates["channel"] = xr.Variable("channel", np.array(list(search.channels)))
     return xr.Dataset(variables, coordinates)
 
 

@@ -21,13 +21,12 @@ from scanner.schema.densities import Background
 from scanner.schema.functions import Function
 from scanner.schema.statistics import YIELD_TARGETS, Systematic
 from scanner.stats import METHODS
-from scanner.stats.counted import COUNTED_METHODS
 from scanner.stats.floating import FLOATING_METHODS
 from scanner.stats.unbinned_methods import UNBINNED_METHODS
 from scanner.windows import grid as windows
 from scanner.windows.axes import outer_axes
 from scanner.windows.channels import views
-from scanner.windows.counting import beyond_counting, counts
+from scanner.windows.counting import beyond_counting, counting_methods, counts
 from scanner.windows.filled import TEMPLATE, TEMPLATE_METHODS, beyond_templates, stated_grid, uses_templates
 from scanner.windows.floating import floats
 from scanner.windows.grid import WindowGrid
@@ -93,8 +92,22 @@ def _scanned(search: Search) -> tuple[Region, ...]:
 def counting_grids(search: Search) -> dict[str, CountingGrid]:
     """Lay out the counting windows of every region of a search; none of one that fits spectra."""
     return (
-        {region.name: counting_grid(search, region) for region in _scanned(search)} if counts(search) else {}
+        {region.name: _counting_grid(search, region) for region in _scanned(search)} if counts(search) else {}
     )
+
+
+def _counting_grid(search: Search, region: Region) -> CountingGrid:
+    if len(search.channels) == 1:
+        return counting_grid(search, region)
+    singles = {name: (single, _named(single, region.name)) for name, single in views(search).items()}
+    first, own = next(iter(singles.values()))
+    grid = counting_grid(first.model_copy(update={"signal": _reference(search).signal}), own)
+    channels = {name: counting_grid(*single, grid.axes) for name, single in singles.items()}
+    return replace(grid, channels=channels)
+
+
+def _named(search: Search, name: str) -> Region:
+    return next(region for region in search.regions if region.name == name)
 
 
 def lengths(search: Search) -> dict[str, int]:
@@ -149,8 +162,13 @@ def selections(search: Search, stored: Sequence[str]) -> dict[str, Selection]:
     if stated(search):
         return {}
     if counts(search):
-        counted = counting_grids(search).items()
-        return {name: Selection(_counting_plan(search, grid, stored)) for name, grid in counted}
+        return {
+            pass_name(search, region, channel): Selection(
+                _counting_plan(single, grid.channels.get(channel, grid), stored)
+            )
+            for region, grid in counting_grids(search).items()
+            for channel, single in views(search).items()
+        }
     found = {}
     for region, grid in grids(search).items():
         for channel, single in views(search).items():
@@ -308,7 +326,7 @@ def methods(search: Search) -> tuple[str, ...]:
     if stated(search):
         return stated_methods(search)
     if counts(search):
-        return tuple(COUNTED_METHODS)
+        return counting_methods(search)
     if unbinned(search):
         return tuple(UNBINNED_METHODS)
     if uses_templates(search):

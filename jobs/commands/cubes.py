@@ -64,7 +64,15 @@ def query(
 
 
 ASIDE = {"cutflow", "background_order", "background_coefficients", "background_slope", "channel_efficiency"}
-ASIDE |= {"fit_attempts", "fit_rung", "fit_quality_toys", "outliers"}
+ASIDE |= {
+    "channel_observed",
+    "channel_background",
+    "channel_yield_limit",
+    "fit_attempts",
+    "fit_rung",
+    "fit_quality_toys",
+    "outliers",
+}
 """Variables that are printed only when they are asked for."""
 
 

@@ -1,6 +1,7 @@
 """The channels of a search, each as a search of its own."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +60,7 @@ def _with_peaks(background: Background | None, scale: float) -> Background | Non
     return background.model_copy(update={"peaks": peaks})
 
 
-def rate(single: Search, mass: Floats, parameters: Mapping[str, float]) -> Floats:
+def rate(single: Search, mass: Floats, parameters: Mapping[str, Any]) -> Floats:
     """Return efficiency times branching fraction of a search of one channel at masses, (W,)."""
     (channel,) = single.channels.values()
     found: Floats = single.signal.efficiency(mass, **parameters)

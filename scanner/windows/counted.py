@@ -177,14 +177,15 @@ def _left_out(
     inside, without = grid.inside[block], vetoed(search, grid.mass(block))
     status = np.select([~inside, without, missing], [OUTSIDE, VETOED, NO_BACKGROUND], 0).astype(np.uint8)
     kept = {"n_observed", "n_sideband", "efficiency", "resolution"}
-    found = {name: values if name in kept else _blank(values, status > 0) for name, values in results.items()}
+    found = {name: values if name in kept else blank(values, status > 0) for name, values in results.items()}
     for name in ("efficiency", "resolution"):
-        found[name] = _blank(results[name], ~inside)
+        found[name] = blank(results[name], ~inside)
     method = np.where(status > 0, np.uint8(NO_LIMIT), results["method"]).astype(np.uint8)
     return found | {"status": status, "method": method}
 
 
-def _blank(values: NDArray[np.generic], rows: NDArray[np.bool_]) -> NDArray[np.generic]:
+def blank(values: NDArray[np.generic], rows: NDArray[np.bool_]) -> NDArray[np.generic]:
+    """Return values with NaN in some rows."""
     blank = np.array(values, dtype=np.float64)
     blank[rows] = np.nan
     return blank

@@ -3,7 +3,9 @@
 from scanner import expressions
 from scanner.definition import Search
 from scanner.stats.counted import COUNTED_METHODS
+from scanner.stats.joint_counts import JOINT_METHODS
 from scanner.windows.axes import outer_axes
+from scanner.windows.channels import views
 from scanner.windows.systematics import SIGNAL_TARGETS, YIELD_TARGETS, in_limits
 
 ESTIMATES = ("sideband", "simulation")
@@ -12,6 +14,11 @@ ESTIMATES = ("sideband", "simulation")
 def counts(search: Search) -> bool:
     """Whether the windows of a search are counting experiments on events."""
     return search.background.shape == "counting" and search.inputs == "events"
+
+
+def counting_methods(search: Search) -> tuple[str, ...]:
+    """Return the names of the methods that set limits from the counts of one channel, or of several."""
+    return tuple(COUNTED_METHODS if len(search.channels) == 1 else JOINT_METHODS)
 
 
 def beyond_counting(search: Search) -> dict[str, bool]:
@@ -28,12 +35,15 @@ def beyond_counting(search: Search) -> dict[str, bool]:
             len(search.scan) < observables
         ),
         "an axis beside a plane of two masses": observables > 1 and bool(outer_axes(search)),
-        "counting windows in several channels": len(search.channels) > 1,
+        "a background of another estimate in one of several counting channels": any(
+            (single.background.shape, single.background.estimate) != ("counting", background.estimate)
+            for single in views(search).values()
+        ),
         f"a counted background by {background.estimate!r} (possible: {', '.join(ESTIMATES)})": (
             background.estimate not in ESTIMATES
         ),
-        f"counted limits by {method.limit} (possible: {', '.join(COUNTED_METHODS)})": (
-            method.limit not in COUNTED_METHODS
+        f"counted limits by {method.limit} (possible: {', '.join(counting_methods(search))})": (
+            method.limit not in counting_methods(search)
         ),
         "an unbinned likelihood of counting windows": method.likelihood == "unbinned",
         "floating parameters of counting windows": bool(search.signal.floating.names),
@@ -64,4 +74,6 @@ def _beyond_systematics(search: Search) -> dict[str, bool]:
         found[f"a systematic on {term.on} of counting windows"] = not known
         normal = term.on in SIGNAL_TARGETS and term.kind != "lognormal"
         found[f"a systematic of kind {term.kind} on {term.on} of counting windows"] = normal
+        some = bool(term.channels) and set(term.channels) != set(search.channels)
+        found[f"the systematic {term.name!r} of some of several counting channels"] = some
     return found

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +75,7 @@ def rates(
     """Return the channels in a block of windows, whether any of them sees a signal or not."""
     mass = grid.mass[block]
     everywhere, singles = vetoed(search, mass), views(search)
-    found = {name: _rate(single, mass, parameters, everywhere) for name, single in singles.items()}
+    found = {name: channel_rate(single, mass, parameters, everywhere) for name, single in singles.items()}
     blind = np.sum(list(found.values()), axis=0) <= 0.0
     return tuple(
         Part(name, single, grid.channels.get(name, grid), found[name], np.where(blind, 1.0, found[name]))
@@ -82,7 +83,7 @@ def rates(
     )
 
 
-def _rate(single: Search, mass: Floats, parameters: Mapping[str, float], everywhere: Flags) -> Floats:
+def channel_rate(single: Search, mass: Floats, parameters: Mapping[str, Any], everywhere: Flags) -> Floats:
     """Return the rate of a channel, 0 where its vetoes leave out a mass that another channel searches."""
     found: Floats = np.where(vetoed(single, mass) & ~everywhere, 0.0, rate(single, mass, parameters))
     return found

@@ -7,7 +7,7 @@ An ellipse is turned by its tilt, from the first observable to the second, in th
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,8 @@ from scanner.windows.grid import resolution_coordinate
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
+ROUNDING = 1e-9
+"""Part of a window's width below which what is left of its sideband is rounding."""
 ACROSS = 33
 """Values of the other axes at which a resolution that depends on them is asked for its smallest."""
 
@@ -58,6 +60,8 @@ class CountingGrid:
         Low and high end of the sideband below the window, then of that above, in the observable's unit.
     ratio : (W,) float
         Area of the sideband over that of the window; 0 where nothing of it is left.
+    channels : mapping of CountingGrid
+        The same points in each of several channels, with its observables and resolutions.
     """
 
     region: str
@@ -72,6 +76,7 @@ class CountingGrid:
     framed: int
     bands: Floats
     ratio: Floats
+    channels: Mapping[str, "CountingGrid"] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Count the points, scanned or not."""
@@ -99,8 +104,8 @@ def product(axes: Mapping[str, Floats]) -> dict[str, Floats]:
     return {name: mesh.ravel() for name, mesh in zip(axes, meshes, strict=True)}
 
 
-def counting_grid(search: Search, region: Region) -> CountingGrid:
-    """Lay out the counting windows of one region.
+def counting_grid(search: Search, region: Region, axes: Mapping[str, Floats] | None = None) -> CountingGrid:
+    """Lay out the counting windows of one region, at given values of the axes or in their own steps.
 
     Raises
     ------
@@ -110,7 +115,8 @@ def counting_grid(search: Search, region: Region) -> CountingGrid:
     """
     observables = search.window.axes or region.observables[:1]
     sigmas = [_resolution_of(search, index, name) for index, name in enumerate(observables)]
-    axes = {axis.name: _axis_points(search, region, axis.name, sigmas) for axis in window_axes(search)}
+    if axes is None:
+        axes = {axis.name: _axis_points(search, region, axis.name, sigmas) for axis in window_axes(search)}
     count = int(np.prod([len(values) for values in axes.values()]))
     if count > MOST_POINTS:
         raise InputError(f"the scan has {count} points, more than {MOST_POINTS}: take larger steps")
@@ -252,9 +258,40 @@ def _with_ratio(grid: CountingGrid, search: Search) -> CountingGrid:
     if (open_ & grid.inside & (distance < extent[:, index] * (1.0 - 1e-9))).any():
         raise InputError("the sideband begins within its window: exclude more resolutions")
     length = np.maximum(grid.bands[:, 1::2] - grid.bands[:, ::2], 0.0).sum(axis=1)
+    for low, high in cut_out(search, grid.observables[index]):
+        length -= _overlap(grid.bands, low, high)
     across = np.prod(np.delete(2.0 * extent, index, axis=1), axis=1)
     area = (np.pi if grid.elliptic else 2.0 ** len(grid.observables)) * np.prod(grid.half, axis=1)
-    ratio = length * across / area
+    ratio = np.where(length > ROUNDING * extent[:, index], length, 0.0) * across / area
     stated = search.background.sideband.scale if search.background.sideband is not None else None
-    found = np.where(ratio > 0.0, ratio if stated is None else 1.0 / stated, 0.0)
-    return CountingGrid(**{**vars(grid), "ratio": found})
+    return replace(grid, ratio=np.where(ratio > 0.0, ratio if stated is None else 1.0 / stated, 0.0))
+
+
+def cut_out(search: Search, observable: str) -> list[tuple[float, float]]:
+    """Return the stretches of an observable whose rows the vetoes of the only channel cut."""
+    (channel,) = search.channels.values()
+    ends = [
+        ends
+        for veto in channel.vetoes
+        if veto.observable == observable
+        for ends in veto.intervals(search.signal.resolution)
+    ]
+    return _united(ends)
+
+
+def _united(ends: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Unite stretches that overlap."""
+    found: list[tuple[float, float]] = []
+    for low, high in sorted(ends):
+        if found and low <= found[-1][1]:
+            found[-1] = (found[-1][0], max(high, found[-1][1]))
+        else:
+            found.append((low, high))
+    return found
+
+
+def _overlap(bands: Floats, low: float, high: float) -> Floats:
+    """Return the length (W,) of both sidebands (W, 4) between two values."""
+    ends = np.clip(bands, low, high)
+    found: Floats = np.maximum(ends[:, 1::2] - ends[:, ::2], 0.0).sum(axis=1)
+    return found

@@ -246,7 +246,10 @@ def test_the_significance_of_an_off_region_is_that_of_the_papers():
     [
         ("limit: bayesian", "limit: toys", "counted limits by toys"),
         ("shape: counting\n  source", "shape: voigt\n  width: 1 MeV\n  source", "two observables"),
-        ("channels: {mumu: {}}", "channels: {a: {}, b: {}}", "several channels"),
+        ("channels: {mumu: {}}", "channels: {a: {}, b: {background: {order: 1}}}", "of another estimate"),
+        ("channels: {mumu: {}}\n",
+         "channels: {a: {}, b: {}}\nsystematics: {s: {on: signal, size: 1%, channels: [a], source: user}}\n",
+         "'s' of some of several counting channels"),
         ("estimate: sideband\n  sideband: {observable: m_mumu, exclude: 8 resolution, width: 5 resolution}",
          "estimate: given", "by 'given'"),
         ("method:", "systematics: {s: {on: mass, size: 1%, source: default}}\nmethod:", "systematic on mass"),

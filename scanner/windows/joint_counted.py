@@ -1,0 +1,219 @@
+"""One block of counting windows in several channels to one block of results.
+
+Every channel counts the same masses in windows of its own, over a background of its own; the signal is
+shared by their efficiencies, and limited by all of them together.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scanner.definition import Search
+from scanner.interpretation import Exposure, Place, physics_limits
+from scanner.limits import NOWHERE, VETOED, Results, method_settings
+from scanner.seeds import window_keys
+from scanner.stats.counted import COUNTED_METHODS, Counted, CountedLimits, counted_limits
+from scanner.stats.joint_counts import JointCounts, joint_limits
+from scanner.stats.limits import NO_LIMIT
+from scanner.stats.settings import Settings
+from scanner.windows.axes import Point
+from scanner.windows.backgrounds import Estimate, Simulated, efficiency_error, estimate
+from scanner.windows.channels import views
+from scanner.windows.counted import NO_BACKGROUND, OUTSIDE, SMALLEST_COUNT, blank, containment
+from scanner.windows.joint import channel_rate
+from scanner.windows.plane import CountingGrid, cut_out
+from scanner.windows.vetoes import vetoed
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+AS_COUNTED = ("n_observed", "n_sideband", "efficiency", "resolution", "channel_efficiency")
+"""Variables that windows without a limit have too."""
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelCounts:
+    """What W windows of one channel count.
+
+    Attributes
+    ----------
+    counts : (W, 1) or (W, 3) int
+        Rows in the windows, and in the sidebands below and above them.
+    background : Estimate
+    rate : (W,) float
+        Efficiency times branching fraction; 0 where the channel leaves the mass out.
+    share : (W,) float
+        Events in the window of a signal of one event in all channels; 0 where the channel tells nothing.
+    """
+
+    counts: Integers
+    background: Estimate
+    rate: Floats
+    share: Floats
+
+    @property
+    def on(self) -> Flags:
+        """Whether the window has a part in the limit, (W,)."""
+        return np.asarray(self.share > 0.0)
+
+    def counted(self, efficiency_error: Floats) -> Counted:
+        """Return the experiments, with nothing in those that have no part in the limit."""
+        known, on = self.background, self.on
+        return Counted(
+            np.where(on, self.counts[:, 0], 0),
+            np.where(on, known.number, 0.0),
+            np.where(on, known.error, 0.0),
+            np.where(on, known.off, -1.0),
+            np.where(on, known.tau, 0.0),
+            efficiency_error,
+        )
+
+
+def count_channels(
+    search: Search,
+    grid: CountingGrid,
+    counts: Sequence[Integers],
+    simulated: Sequence[Sequence[Simulated]],
+    block: slice,
+    *,
+    configuration: int,
+    exposure: Exposure,
+    method: str,
+    point: Point = NOWHERE,
+    identity: str = "",
+) -> Results:
+    """Set the limits of a block of windows that several channels count events in.
+
+    Parameters are those of `scanner.windows.counted.count_block`, `counts` and `simulated` for each channel,
+    and the identity of the scan, from which the seeds of toys follow. `method` is a key of
+    `scanner.stats.joint_counts.JOINT_METHODS`.
+
+    Returns
+    -------
+    dict of arrays
+        The variables of the limit cube, each with W as first dimension; those of single channels are (W, C).
+    """
+    chosen = search.configurations[configuration]
+    parameters = {**chosen.parameters, **point}
+    channels = _channels(search, grid, counts, simulated, block, parameters)
+    settings = method_settings(search, method)
+    seen = np.any([channel.on for channel in channels], axis=0)
+    joint = JointCounts(
+        [channel.counted(efficiency_error(search, grid, block, parameters)) for channel in channels],
+        np.stack([np.where(seen, channel.share, 1.0) for channel in channels], axis=1),
+        efficiency_error(search, grid, block, parameters),
+        window_keys(identity, chosen.name, grid.region, block),
+    )
+    limits = joint_limits(joint, settings, method)
+    efficiency: Floats = np.sum([channel.rate for channel in channels], axis=0)
+    results = _results(channels, limits) | _of_channels(joint, channels, settings, method)
+    results |= {"efficiency": efficiency, "resolution": grid.resolution[block]}
+    place = Place(grid.mass(block), {**parameters, **grid.points(block)})
+    inside = np.where(grid.inside[block], efficiency, np.nan)
+    results |= physics_limits(search, place, limits.yield_limit, limits.expected, inside, exposure)
+    return _left_out(search, grid, block, results, ~seen)
+
+
+def _channels(
+    search: Search,
+    grid: CountingGrid,
+    counts: Sequence[Integers],
+    simulated: Sequence[Sequence[Simulated]],
+    block: slice,
+    parameters: Mapping[str, float],
+) -> list[ChannelCounts]:
+    """Return what every channel counts; the signal is shared evenly where none of them sees any."""
+    mass, known = grid.mass(block), {**parameters, **grid.points(block)}
+    everywhere, found = vetoed(search, mass), []
+    for number, (name, single) in enumerate(views(search).items()):
+        own, rows = grid.channels[name], counts[number]
+        background = estimate(single, own, rows, block, simulated[number], parameters)
+        rate = np.where(_cut(single, own, block), 0.0, channel_rate(single, mass, known, everywhere))
+        used = own.inside[block] & ~background.missing
+        share = np.where(used, containment(single, own, block, parameters), 0.0)
+        found.append(ChannelCounts(rows, background, rate, share))
+    total = np.sum([channel.rate for channel in found], axis=0)
+    each = [np.divide(c.rate, total, out=np.ones_like(total), where=total > 0.0) for c in found]
+    return [replace(c, share=c.share * part) for c, part in zip(found, each, strict=True)]
+
+
+def _cut(single: Search, own: CountingGrid, block: slice) -> Flags:
+    """Tell in which windows a veto cuts rows away, (W,): the channel leaves these masses out."""
+    cut = np.zeros(len(own.centre[block]), dtype=np.bool_)
+    for axis, observable in enumerate(own.observables):
+        low = own.centre[block, axis] - own.half[block, axis]
+        high = own.centre[block, axis] + own.half[block, axis]
+        for start, stop in cut_out(single, observable):
+            cut |= (low < stop) & (high > start)
+    return cut
+
+
+def _results(channels: Sequence[ChannelCounts], limits: CountedLimits) -> Results:
+    """Return the sums over channels, and the limits of all of them."""
+    total, error = best_yield(channels)
+    background = [np.where(c.on, c.background.number, 0.0) for c in channels]
+    variance = [np.where(c.on, c.background.error, 0.0) ** 2 for c in channels]
+    return {
+        "n_observed": np.sum([np.where(c.on, c.counts[:, 0], 0) for c in channels], axis=0),
+        "n_sideband": np.sum([np.where(c.on, c.counts[:, 1:].sum(axis=1), 0) for c in channels], axis=0),
+        "n_background": np.sum(background, axis=0),
+        "n_background_error": np.sqrt(np.sum(variance, axis=0)),
+        "signal_yield": total,
+        "signal_yield_error": error,
+        "p_local": limits.p_local,
+        "z_local": limits.z_local,
+        "yield_limit": limits.yield_limit,
+        "yield_limit_expected": limits.expected,
+        "yield_lower": limits.yield_lower,
+        "status": np.zeros(len(total), dtype=np.uint8),
+        "method": limits.method,
+    }
+
+
+def best_yield(channels: Sequence[ChannelCounts]) -> tuple[Floats, Floats]:
+    """Return the signal yield and its error, (W,): the weighted mean of what the channels say.
+
+    Weights are those of the least variance without signal, so that they do not follow the counts.
+    """
+    share = np.stack([c.share for c in channels], axis=1)
+    excess = np.stack([np.where(c.on, c.counts[:, 0] - c.background.number, 0.0) for c in channels], axis=1)
+    error = np.stack([np.where(c.on, c.background.error, 0.0) for c in channels], axis=1)
+    under = np.stack([np.where(c.on, c.background.number, 0.0) for c in channels], axis=1)
+    weight = share / (np.maximum(under, SMALLEST_COUNT) + error**2)
+    norm = np.sum(weight * share, axis=1, keepdims=True)
+    weight = np.divide(weight, norm, out=np.zeros_like(weight), where=norm > 0.0)
+    observed = np.stack([c.counts[:, 0] for c in channels], axis=1)
+    variance = np.maximum(observed, SMALLEST_COUNT) + error**2
+    return np.sum(weight * excess, axis=1), np.sqrt(np.sum(weight**2 * variance, axis=1))
+
+
+def _of_channels(
+    joint: JointCounts, channels: Sequence[ChannelCounts], settings: Settings, method: str
+) -> Results:
+    """Return what each channel counts, and the limit on the whole signal that it sets by itself."""
+    single = method if method in COUNTED_METHODS else "auto"
+    limits = [counted_limits(counted, settings, single).yield_limit for counted in joint.channels]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scaled = [np.where(c.on, limit / c.share, np.nan) for c, limit in zip(channels, limits, strict=True)]
+    return {
+        "channel_observed": np.stack([c.counts[:, 0] for c in channels], axis=1),
+        "channel_background": np.stack([c.background.number for c in channels], axis=1),
+        "channel_yield_limit": np.stack(scaled, axis=1),
+        "channel_efficiency": np.stack([c.rate for c in channels], axis=1),
+    }
+
+
+def _left_out(search: Search, grid: CountingGrid, block: slice, results: Results, missing: Flags) -> Results:
+    """Turn what is not scanned, vetoed, or without a background into NaN with a status of its own."""
+    inside, without = grid.inside[block], vetoed(search, grid.mass(block))
+    status = np.select([~inside, without, missing], [OUTSIDE, VETOED, NO_BACKGROUND], 0).astype(np.uint8)
+    found = {
+        name: values if name in AS_COUNTED else blank(values, status > 0) for name, values in results.items()
+    }
+    for name in ("efficiency", "resolution"):
+        found[name] = blank(results[name], ~inside)
+    method = np.where(status > 0, np.uint8(NO_LIMIT), results["method"]).astype(np.uint8)
+    return found | {"status": status, "method": method}

@@ -1,6 +1,7 @@
 """Every built-in search from generated events to limits: in full, or reduced to see that each runs."""
 
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from jobs.blocks import IncompleteError
 from jobs.executors import Executor
 from jobs.generate import generate
 from jobs.scan import Options, scan
@@ -17,6 +19,7 @@ from scanner.definition import Search
 from scanner.errors import InputError
 from scanner.schema.axes import ScanAxis
 from scanner.windows.axes import outer_axes, window_axes
+from storage.errors import StorageError
 
 SEED = 20
 QUICK_EVENTS = 2e5
@@ -27,7 +30,7 @@ QUICK_MASSES, QUICK_PLANE, QUICK_OUTER, QUICK_CONFIGURATIONS = 7, 5, 3, 2
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one search: its cube and plot, or why there is none."""
+    """What became of one search: its cube and plot, or why there is none; a defect leaves its traceback."""
 
     name: str
     title: str
@@ -37,6 +40,7 @@ class Outcome:
     cube: str = ""
     plot: str = ""
     error: str = ""
+    traceback: str = ""
 
 
 def runnable() -> tuple[str, ...]:
@@ -81,8 +85,12 @@ def _outcome(search: Search, folder: Path, executor: Executor, quick: bool) -> O
         cube = run(reduced(search) if quick else search, folder, executor, quick)
         picture = folder / f"{search.name}.png"
         plots.save(plots.overview_plot(drawn(cube)), picture)
-    except Exception as error:  # noqa: BLE001 - reported, with an exit code of its own
+    except (InputError, StorageError, IncompleteError) as error:
         return Outcome(search.name, search.title, time.monotonic() - begun, error=f"{error}")
+    except Exception as error:  # noqa: BLE001 - a defect: the others run, and it is reported as such
+        text = f"{type(error).__name__}: {error}"
+        passed = time.monotonic() - begun
+        return Outcome(search.name, search.title, passed, error=text, traceback=traceback.format_exc())
     limits = int(np.isfinite(cube["yield_limit"]).sum())
     return Outcome(
         search.name,
@@ -108,8 +116,8 @@ def run(search: Search, folder: Path, executor: Executor, quick: bool) -> xr.Dat
     return scan(search, store, cube, executor=executor, options=options, overwrite=True)
 
 
-def quick_luminosity(search: Search) -> float:
-    """Return the luminosity [fb⁻¹] at which a search has QUICK_EVENTS, at most its own.
+def quick_luminosity(search: Search, events: float = QUICK_EVENTS) -> float:
+    """Return the luminosity [fb⁻¹] at which a search has a number of produced events, at most its own.
 
     Raises
     ------
@@ -128,7 +136,7 @@ def quick_luminosity(search: Search) -> float:
         for process in search.simulation
         if process.role in ("background", "template") and process.events is None
     )
-    return search.luminosity * min(1.0, QUICK_EVENTS / max(produced, 1.0))
+    return search.luminosity * min(1.0, events / max(produced, 1.0))
 
 
 def reduced(search: Search) -> Search:

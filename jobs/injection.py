@@ -192,9 +192,8 @@ def signals(search: Search, spot: Spot, row: xr.Dataset, events: float) -> list[
     (process,) = [each for each in search.simulation if each.role == "signal"]
     known = simulation.get(process.process).parameters
     (chosen,) = [each for each in search.configurations if each.name == spot.configuration]
-    others = {
-        LIFETIMES.get(name, name): value for name, value in (*chosen.parameters.items(), *spot.values.items())
-    }
+    further = {**chosen.parameters, **{k: v for k, v in spot.values.items() if k != search.scan_axis.name}}
+    others = {LIFETIMES.get(name, name): value for name, value in further.items()}
     others = {name: value for name, value in others.items() if name in known}
     mass = spot.values[search.scan_axis.name]
     strength = "branching_fraction" if kind == "branching_fraction" else "cross_section"

@@ -85,8 +85,13 @@ def run_all(
     else:
         rows = [[o.name, str(o.windows), str(o.limits), f"{o.seconds:.0f} s", o.error] for o in found]
         print_table(f"searches → {output / 'index.html'}", ["name", "windows", "limits", "time", ""], rows)
+    defects = [outcome for outcome in found if outcome.traceback]
+    for outcome in defects:
+        record = output / f"{outcome.name}.traceback.txt"
+        record.write_text(outcome.traceback, encoding="utf-8")
+        typer.echo(f"{outcome.name}: a defect ({outcome.error}); please report it with {record}", err=True)
     if any(outcome.error for outcome in found):
-        raise typer.Exit(3)
+        raise typer.Exit(1 if defects else 3)
 
 
 @app.command()

@@ -57,6 +57,20 @@ def test_a_search_that_fails_is_reported_and_the_others_run(tmp_path):
     assert "no limits" in catalogue.page(found)
 
 
+def test_a_defect_is_told_from_a_wrong_input_and_the_others_run(darkscan, tmp_path, monkeypatch):
+    def broken(search):
+        return 1.0 / len(search.vetoes) if search.name == "zp_mumu" else 1e-9
+
+    monkeypatch.setattr(catalogue, "quick_luminosity", broken)
+    answer = darkscan("searches", "run-all", "zp_mumu", "tau_3mu_counts", "--quick", "-o", tmp_path, "--json")
+    assert answer.code == 1
+    first, second = answer.json
+    assert first["error"] == "ZeroDivisionError: float division by zero"
+    assert "Traceback" in (tmp_path / "zp_mumu.traceback.txt").read_text()
+    assert "zp_mumu: a defect (ZeroDivisionError" in answer.err
+    assert second["error"] == second["traceback"] == ""
+
+
 def test_the_command_writes_a_page_and_a_table(darkscan, tmp_path):
     answer = darkscan("searches", "run-all", "tau_3mu_counts", "--quick", "-o", tmp_path, "--json")
     assert answer.code == 0

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs import catalogue, injection, injection_points, injection_table
+from jobs import catalogue, catalogue_tables, injection, injection_points
 from jobs.executors import SerialExecutor
 from scanner import definition, engine
 from scanner.windows.channels import at_luminosity
@@ -77,8 +77,8 @@ def test_the_command_writes_a_table_into_a_page(darkscan, tmp_path):
     (row,) = answer.json
     assert row["sound"]
     assert row["toys"] == 20
-    (one,) = injection_table.read(tmp_path / "found")
+    (one,) = catalogue_tables.injections(tmp_path / "found")
     assert one.pull_mean == row["pull_mean"]
-    assert injection_table.table([one]).markdown in page.read_text()
+    assert catalogue_tables.injection_table([one]).markdown in page.read_text()
     assert page.read_text().startswith("Before.\n\n<!-- injections -->\n| search |")
     assert page.read_text().endswith("\n\nAfter.\n")

@@ -1,0 +1,65 @@
+"""Expected limits beside the published ones, from all events or from a part that is scaled."""
+
+import numpy as np
+import pytest
+
+from jobs import catalogue_tables, expected
+from jobs.executors import SerialExecutor
+from jobs.scan import scan
+from scanner import definition
+
+
+def compare(name, folder, events=1e6):
+    return expected.compare(definition.load(name), folder, SerialExecutor(), events)
+
+
+def test_published_counts_give_what_a_scan_gives(tmp_path):
+    (one,) = compare("tau_3mu_counts", tmp_path / "compared")
+    cube = scan(definition.load("tau_3mu_counts"), "", str(tmp_path / "cube"), executor=SerialExecutor())
+    median = cube["branching_fraction_limit_expected"].sel(quantile=0.5).to_numpy().item()
+    assert one.expected == pytest.approx(median, rel=1e-12)
+    assert one.published == 1.9e-8
+    assert (one.source, one.generated) == ("arXiv:2405.07386", 1.0)
+    assert one.ratio == one.expected / 1.9e-8
+
+
+def test_a_part_of_the_events_tells_the_limits_of_all(tmp_path):
+    """A tenth has √10 times the fluctuations; the limits follow them by a half."""
+    whole, part = (compare("alp_gg", tmp_path / str(n), n) for n in (1e6, 5000.0))
+    assert {one.generated for one in whole} == {1.0}
+    assert all(one.generated == pytest.approx(0.098, rel=0.01) for one in part)
+    ratio = np.array([b.expected / a.expected for a, b in zip(whole, part, strict=True)])
+    np.testing.assert_allclose(ratio, 1.0, atol=0.25)
+    assert [one.published for one in whole] == [61.0, 403.0, 820.0, 570.0, 500.0]  # none in a veto
+
+
+def test_a_range_of_an_abstract_has_a_ratio_to_its_nearest_end():
+    known = ("search", "default", {}, "cross_section")
+    below, inside, above = (
+        expected.Compared(*known, value, 0.7, 24.0, "arXiv:2306.12294", 1.0).ratio
+        for value in (0.35, 3.0, 48.0)
+    )
+    assert (below, inside, above) == (0.5, 1.0, 2.0)
+
+
+@pytest.mark.parametrize("name", expected.ABSTRACTS)
+def test_ranges_stand_in_for_curves_that_definitions_have_not(name):
+    search, abstract = definition.load(name), expected.ABSTRACTS[name]
+    assert search.published is None
+    assert abstract.low < abstract.high
+    assert abstract.source == f"arXiv:{search.reference.arxiv}"
+    spots = expected.places(search)
+    first = search.scan_axis.name
+    assert any(abstract.masses[0] <= spot.values[first] <= abstract.masses[1] for spot in spots)
+
+
+def test_the_command_writes_a_table_into_a_page(darkscan, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("<!-- expected -->\n| old |\n\nAfter.\n")
+    answer = darkscan(
+        "searches", "expected", "tau_3mu_counts", "-o", tmp_path / "found", "--table", page, "--json"
+    )
+    assert answer.code == 0
+    (one,) = catalogue_tables.comparisons(tmp_path / "found")
+    assert answer.json[0]["expected"] == one.expected
+    assert "| `tau_3mu_counts` | m_3mu = 1.777 | branching fraction |" in page.read_text()

@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 WORKERS ?= 2
 
-.PHONY: setup demo test lint figures coverage bench searches jax root requirements clean
+.PHONY: setup demo test lint figures coverage bench searches jax root pythia requirements clean
 
 setup: $(READY)
 
@@ -51,9 +51,14 @@ root:
 	$(PYTHON) -m venv .venv-root
 	.venv-root/bin/pip install --quiet --disable-pip-version-check root numpy
 
+# PYTHIA likewise, for the spectra of muon and tau pairs.
+pythia:
+	$(PYTHON) -m venv .venv-pythia
+	.venv-pythia/bin/pip install --quiet --disable-pip-version-check pythia8mc==8.317.2 numpy
+
 requirements:
 	uv pip compile pyproject.toml --all-extras --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --output-file requirements.txt
 
 clean:
-	rm -rf .venv .venv-root demo searches build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf .venv .venv-root .venv-pythia demo searches build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -111,6 +111,18 @@ class Limits:
             )
         return self._cube["coupling_limit"] <= coupling
 
+    def tied(self) -> xr.DataArray:
+        """Tell where a systematic may make a limit stronger: toys of windows of less than one event.
+
+        Data sets of the same few events are then told apart by their fluctuating global observables, so that
+        the limit is free of the caution of discrete counts.
+        """
+        cube, known = self._cube, str(self._cube.attrs.get("systematics", "none")).startswith("none")
+        toys = [code for code, word in self.flags("method").items() if word in ("toys", "feldman_cousins")]
+        many = cube["n_background"] >= 1.0 if "n_background" in cube else True
+        found: xr.DataArray = cube["method"].isin([] if known else toys) & np.logical_not(many)
+        return found
+
     def largest_excess(self) -> Excess:
         """Return the window with the largest local significance among those with a sound fit.
 

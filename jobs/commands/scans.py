@@ -148,6 +148,10 @@ def describe(cube: Any) -> dict[str, Any]:
     if "outliers" in cube and bool(cube["outliers"].any()):
         report["outliers"] = int((cube["outliers"] > 0).sum())
     report["systematics"] = cube.attrs.get("systematics", "")
+    tied = cube.limits.tied()
+    if tied.any():
+        count = int(tied.sum())
+        report["limits_that_systematics_lower"] = f"in up to {count} windows of few events: take auto"
     found_any = bool(cube["z_local"].notnull().any())
     report["largest_excess"] = _excess(cube) if found_any else None
     if "p_global" in cube.attrs:

@@ -4,10 +4,9 @@ from collections.abc import Callable
 
 from scanner.likelihoods.binned import BinnedProblem
 from scanner.likelihoods.fit import STATUS_MEANINGS
-from scanner.stats.asymptotic import asymptotic_limits
 from scanner.stats.auto import automatic_limits, expected_limits
 from scanner.stats.calculators import CALCULATORS, calculate
-from scanner.stats.counting import counting_limits
+from scanner.stats.counting import asymptotic_or_counted, counting_limits
 from scanner.stats.experiment import CountingData, CountingResult
 from scanner.stats.limits import METHOD_MEANINGS, Limits
 from scanner.stats.minos import minos_limits
@@ -18,7 +17,7 @@ from scanner.stats.toys import toy_limits
 
 METHODS: dict[str, Callable[[BinnedProblem, Settings], Limits]] = {
     "auto": automatic_limits,
-    "asymptotic": asymptotic_limits,
+    "asymptotic": asymptotic_or_counted,
     "counting": counting_limits,
     "toys": toy_limits,
     "bayesian": bayesian_limits,

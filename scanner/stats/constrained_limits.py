@@ -253,6 +253,8 @@ def _hazard(x: Floats) -> Floats:
 def intervals(problem: BinnedProblem, pair: Pair, targets: Floats, score: float, chosen: Mask) -> Floats:
     """Return the (W, 7) upper ends, observed and expected, and the lower ends of intervals.
 
+    Both observed ends are there or neither is; an expected one that is not found is NaN on its own.
+
     Parameters
     ----------
     problem, pair
@@ -273,5 +275,5 @@ def intervals(problem: BinnedProblem, pair: Pair, targets: Floats, score: float,
         found[:, column] = crossing(
             data, pair.free.yields, np.full_like(size, side), size, score * errors, chosen
         )
-    found[~np.all(np.isfinite(found), axis=1)] = np.nan
+    found[~np.all(np.isfinite(found[:, [0, -1]]), axis=1)] = np.nan
     return found

@@ -19,7 +19,7 @@ from scanner.kernels.counting.efficiency import average_windows
 from scanner.kernels.linear.window import usable
 from scanner.likelihoods.binned import BinnedProblem, Floats
 from scanner.likelihoods.nuisances import Nuisances
-from scanner.stats.asymptotic import asymptotic_limits_above
+from scanner.stats.asymptotic import asymptotic_limits, asymptotic_limits_above
 from scanner.stats.limits import COUNTING, Limits
 from scanner.stats.settings import Settings
 
@@ -36,6 +36,14 @@ def counting_limits(problem: BinnedProblem, settings: Settings) -> Limits:
     if np.any(known_events(problem)):
         problem.refuse_nuisances("an exact limit")
     return with_counting(problem, settings, asymptotic_limits_above(problem, settings, np.inf))
+
+
+def asymptotic_or_counted(problem: BinnedProblem, settings: Settings) -> Limits:
+    """Return asymptotic limits, and counted ones of windows that have none, as without any event or fit.
+
+    `method` records which is which.
+    """
+    return with_counting(problem, settings, asymptotic_limits(problem, settings))
 
 
 def with_counting(problem: BinnedProblem, settings: Settings, limits: Limits) -> Limits:

@@ -17,6 +17,7 @@ from scanner.likelihoods.binned import BinnedProblem, Floats
 from scanner.seeds import key_of
 from scanner.stats import METHODS, auto
 from scanner.stats.counting import with_counting
+from scanner.stats.limits import COUNTING
 from scanner.stats.neyman import intervals_cover
 from scanner.stats.posterior import credible_limits_cover
 from scanner.stats.pseudo import LinearWindow
@@ -44,10 +45,12 @@ Covers = Callable[[BinnedProblem, float, Settings], Floats]
 
 
 def limits_cover(method: str) -> Covers:
-    """Return the test by a method's limits."""
+    """Return the test by a method's limits; those of windows that `asymptotic` counts are not its own."""
 
     def covers(problem: BinnedProblem, signal_yield: float, settings: Settings) -> Floats:
-        limit = METHODS[method](problem, settings).yield_limit
+        found = METHODS[method](problem, settings)
+        foreign = (method == "asymptotic") & (found.method == COUNTING)
+        limit = np.where(foreign, np.nan, found.yield_limit)
         return np.where(np.isnan(limit), np.nan, limit >= signal_yield)
 
     return covers

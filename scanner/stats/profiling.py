@@ -65,6 +65,14 @@ class Bracket:
     high: Floats
     x: Floats
 
+    def reopen(self, windows: Mask) -> None:
+        """Forget the upper ends of some windows."""
+        self.high = np.where(windows, np.inf, self.high)
+
+    def is_narrow(self) -> Mask:
+        """Tell where the bracket is as good as closed."""
+        return np.asarray(self.high - self.low < EDGE * self.high)
+
     def step(self, asked: Mask, below: Mask, point: Floats) -> None:
         """Narrow the brackets at x, and go on to `point` where that lies inside, else bisect or double."""
         self.low = np.where(asked & below, self.x, self.low)
@@ -97,11 +105,13 @@ def crossing(
     -------
     (W,) float
         NaN where there is none. Below `best` the yield is at least the lowest one that leaves no bin
-        negative.
+        negative. Where a fit fails only because it starts too far off, the bracket is opened again, and the
+        lowest yield with a fit is the end if it takes too long.
     """
     start = np.where(guess > 0.0, guess, 1.0)
     bracket = Bracket(np.zeros(len(best)), np.full(len(best), np.inf), start)
     result, active = np.full(len(best), np.nan), chosen & np.isfinite(best)
+    by_failure = np.zeros(len(best), dtype=np.bool_)
     for _ in range(EVALUATIONS):
         if not active.any():
             break
@@ -110,10 +120,12 @@ def crossing(
         lost, root = active & ~found, np.sqrt(q)
         with np.errstate(divide="ignore", invalid="ignore"):
             point = np.where(found, x + 2.0 * (target - root) * root / (direction * slope), np.nan)
+        by_failure = np.where(active & ~(found & (root < target)), lost, by_failure)
+        bracket.reopen(found & (root < target) & by_failure & bracket.is_narrow())
         bracket.step(active, found & (root < target), point)
         done = found & (np.abs(root - target) <= CLOSE_ROOT * target)
-        edge = lost & (direction < 0.0) & (bracket.high - bracket.low < EDGE * bracket.high)
+        edge = lost & (direction < 0.0) & bracket.is_narrow()
         result = np.where(done, best + direction * bracket.x, result)
         result = np.where(edge, best + direction * bracket.low, result)
         active &= ~(done | edge | (lost & (direction > 0.0)))
-    return result
+    return np.where(active & by_failure & (direction < 0.0), best + direction * bracket.low, result)

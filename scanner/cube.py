@@ -31,6 +31,7 @@ VARIABLES: dict[str, tuple[str, str]] = {
     "n_sideband": ("1", "events in the sideband of the window"),
     "signal_yield": ("1", "fitted signal yield"),
     "signal_yield_error": ("1", "error of the fitted signal yield"),
+    "counted_yield": ("1", "signal yield from the events in the core, where the limit is counted"),
     "p_local": ("1", "one-sided local p-value"),
     "z_local": ("1", "local significance"),
     "yield_limit": ("1", "upper limit on the signal yield"),

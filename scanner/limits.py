@@ -138,6 +138,7 @@ def scan_block(
         "n_background": limits.n_background,
         "signal_yield": limits.signal_yield,
         "signal_yield_error": limits.signal_yield_error,
+        "counted_yield": limits.counted_yield,
         "p_local": limits.p_local,
         "z_local": limits.z_local,
         "yield_limit": limits.yield_limit,

@@ -31,7 +31,7 @@ WEIGHTS = WEIGHTS / WEIGHTS.sum()
 def counting_limits(problem: BinnedProblem, settings: Settings) -> Limits:
     """Return exact CLs limits of every window from its core bins, whatever its counts.
 
-    Yield, error and fit quality stay those of the likelihood fit.
+    Yield, error and fit quality stay those of the likelihood fit; `counted_yield` is that of the limit.
     """
     if np.any(known_events(problem)):
         problem.refuse_nuisances("an exact limit")
@@ -72,8 +72,18 @@ def with_counting(problem: BinnedProblem, settings: Settings, limits: Limits) ->
         n_background=put(limits.n_background, counted[columns.BACKGROUND]),
         p_local=put(limits.p_local, counted[columns.LOCAL_P]),
         z_local=put(limits.z_local, counted[columns.LOCAL_Z]),
+        counted_yield=put(limits.counted_yield, _excess(counted)),
         method=method,
     )
+
+
+def _excess(counted: Floats) -> Floats:
+    """Return the events above the background in the core, as yields of the whole signal (W,)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        above: Floats = (counted[columns.OBSERVED] - counted[columns.BACKGROUND]) / counted[
+            columns.EFFICIENCY
+        ]
+    return np.where(np.isfinite(counted[columns.LIMIT]), above, np.nan)
 
 
 def known_events(problem: BinnedProblem) -> Floats:

@@ -64,8 +64,13 @@ class Limits:
     attempts: NDArray[np.uint8] = field(default_factory=lambda: np.empty(0, np.uint8))
     """(W,) bits of `scanner.stats.recovery.ATTEMPT_MEANINGS`: how the likelihood fit was tried; 0
     where the method keeps no record."""
+    counted_yield: Floats = field(default_factory=lambda: np.empty(0))
+    """(W,) yield that a counted limit belongs to: events above the background in the core, over the part of
+    the signal there; NaN for limits that are not counted."""
 
     def __post_init__(self) -> None:
-        """Fill in the attempts of methods that keep no record."""
+        """Fill in the attempts and the counted yields of methods that have none."""
         if self.attempts.size == 0:
             object.__setattr__(self, "attempts", np.zeros(len(self.status), dtype=np.uint8))
+        if self.counted_yield.size == 0:
+            object.__setattr__(self, "counted_yield", np.full(len(self.status), np.nan))

@@ -211,3 +211,22 @@ def test_cubes_name_the_windows_whose_ties_are_broken():
     assert cube.limits.tied().to_numpy().tolist() == [True, False, True, False, True]
     cube.attrs["systematics"] = "none: limits are statistical only"
     assert not cube.limits.tied().any()
+
+
+@pytest.mark.parametrize("size", [0.0, 0.3])
+@pytest.mark.parametrize("events", [0.3, 3.0, 30.0, 300.0])
+def test_counted_limits_are_above_the_yields_they_belong_to(events, size):
+    """The sideband of a flat background holds that of the core, by the number of bins."""
+    counts = np.random.default_rng(int(10 * events)).poisson(events / BINS, (200, BINS)).astype(float)
+    counts[::2, BINS // 2 - 1 : BINS // 2 + 1] += np.round(0.2 * events)
+    problem = fitted(counts, size, 0.1)
+    found = METHODS["counting"](problem, Settings(0.9))
+    core = problem.core_bins()
+    inside, part = (counts * core).sum(axis=1), core.sum(axis=1) / BINS
+    background = (counts.sum(axis=1) - inside) * part / (1.0 - part)
+    above = (inside - background) / (problem.signal * core).sum(axis=1)
+    np.testing.assert_allclose(found.counted_yield, above, rtol=1e-6, atol=1e-8 * (1.0 + events))
+    assert np.all(found.yield_limit > found.counted_yield)
+    mixed = METHODS["auto"](problem, Settings(0.9, toys=0))
+    counted = [METHOD_MEANINGS[int(code)] == "counting" for code in mixed.method]
+    assert np.array_equal(np.isfinite(mixed.counted_yield), counted)

@@ -23,7 +23,7 @@ from scanner.windows.axes import outer_points
 from scanner.windows.channels import at_luminosity
 from scanner.windows.counted import count_block
 from scanner.windows.grid import WindowGrid
-from scanner.windows.joint_counted import count_channels
+from scanner.windows.joint_counted import JointMemory, count_channels
 from scanner.windows.lived import lived_search
 from scanner.windows.plane import CountingGrid
 from scanner.windows.stated_limits import scan_stated
@@ -317,6 +317,7 @@ def run_counted(run: Run, block: FitBlock) -> Arrays:
     """Set the limits of the counting windows of a block, for every configuration."""
     windows = slice(block.first, block.last)
     results: Arrays = {}
+    memory = JointMemory()
     for number in range(len(run.search.configurations)):
         names = engine.pass_names(run.search, block.region)
         counts = [run.histograms[name].counts[number][windows] for name in names]
@@ -332,7 +333,14 @@ def run_counted(run: Run, block: FitBlock) -> Arrays:
                 count_block(search, grid, counts[0], simulated[0], windows, **how)
                 if len(names) == 1
                 else count_channels(
-                    search, grid, counts, simulated, windows, identity=run.plan.scan_identity, **how
+                    search,
+                    grid,
+                    counts,
+                    simulated,
+                    windows,
+                    identity=run.plan.scan_identity,
+                    memory=memory,
+                    **how,
                 )
             )
             results |= {f"{number}.{index}.{name}": array for name, array in found.items()}

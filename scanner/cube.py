@@ -10,7 +10,7 @@ import xarray as xr
 from scanner.constants import QUANTILES
 from scanner.definition import Search
 from scanner.interpretation import COUPLING, EXPECTED, bound_model, reference_of
-from scanner.islands import LOW, coupling_intervals
+from scanner.islands import HIGH, LOW, coupling_intervals
 from scanner.limits import VETOED, Results
 from scanner.quality import COMPARED, OUTLIER_MEANINGS, outliers
 from scanner.schema.statistics import Published
@@ -141,10 +141,10 @@ def _excluded_couplings(search: Search, cube: xr.Dataset) -> dict[str, xr.DataAr
     """Return the ends of the excluded intervals of a coupling that sets the lifetime, with attributes."""
     found = coupling_intervals(search, cube)
     for name, values in found.items():
-        end = "lower" if name.startswith(LOW) else "upper"
-        kind = "expected to be excluded" if name.endswith(EXPECTED) else "excluded"
-        coupling = _coupling_attributes(search, COUPLING)
-        values.attrs = coupling | {"long_name": f"{end} end of the couplings {coupling['symbol']} {kind}"}
+        end, side = (LOW, "lower") if name.startswith(LOW) else (HIGH, "upper")
+        kind = "expected to be excluded" if name.startswith(end + EXPECTED) else "excluded"
+        coupling = _coupling_attributes(search, name.replace(end, COUPLING, 1))
+        values.attrs = coupling | {"long_name": f"{side} end of the couplings {coupling['symbol']} {kind}"}
     return found
 
 

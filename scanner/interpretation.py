@@ -110,6 +110,8 @@ def physics_limits(
     results: Results = {name: rate, name + EXPECTED: rate_expected}
     for label, reference in interpretations(search):
         model = bound_model(reference, place)
+        if model.power == 0:  # a lifetime alone: `scanner.islands` follows it
+            continue
         results[label] = coupling_limit(search, reference, model, rate, place)
         columns = [coupling_limit(search, reference, model, column, place) for column in rate_expected.T]
         results[expected_name(label)] = np.stack(columns, axis=1)

@@ -1,10 +1,10 @@
-"""Excluded intervals of a coupling that sets the lifetime too, from limits along an axis of the scan.
+"""Excluded intervals of a coupling that sets lifetimes too, from limits along the outer axes of the scan.
 
 Along a lifetime, a coupling g is excluded where its rate is above the limit at cτ(g). Along the coupling
 itself, where its rate is above the limit at g, whose efficiency then knows what g does to the lifetime.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +13,19 @@ from numpy.typing import NDArray
 
 from scanner.couplings import excluded_intervals
 from scanner.definition import Search
-from scanner.interpretation import Place, bound_model, production_per_coupling, quantity
+from scanner.interpretation import (
+    COUPLING,
+    EXPECTED,
+    Place,
+    bound_model,
+    expected_name,
+    interpretations,
+    production_per_coupling,
+    quantity,
+)
+from scanner.models import CouplingModel
 from scanner.schema.axes import ScanAxis
+from scanner.schema.statistics import Model
 from scanner.windows.axes import outer_axes
 
 Floats = NDArray[np.float64]
@@ -28,50 +39,63 @@ ROUNDING = 1e-9
 """Steps of the axis by which its ends may be missed."""
 
 
-def axis_of(search: Search) -> ScanAxis | None:
-    """Return the axis that a coupling is followed along: the only outer one, a lifetime or the coupling."""
-    axes = outer_axes(search)
-    if search.model is None or quantity(search) is None or len(axes) != 1:
-        return None
-    (axis,) = axes
-    follows = axis.unit == "cm" or axis.unit == bound_model(search.model).unit
-    return axis if follows and len(axis.values or ()) > 1 else None
+def axes_of(search: Search, reference: Model) -> tuple[ScanAxis, ...]:
+    """Return the axes that the coupling of an interpretation is followed along: all outer ones, or none.
+
+    Each is the coupling itself, or a lifetime that the model knows by the name of the axis; one lifetime
+    alone may have any name.
+    """
+    axes, model = outer_axes(search), bound_model(reference)
+    known = model.flights(np.ones(1))
+    if quantity(search) is None or any(len(axis.values or ()) < 2 for axis in axes):
+        return ()
+    if not known and len(axes) != 1:
+        return ()
+    followed = [axis.name in known if known else axis.unit in ("cm", model.unit) for axis in axes]
+    return axes if all(followed) else ()
 
 
 def coupling_intervals(search: Search, cube: xr.Dataset) -> dict[str, xr.DataArray]:
-    """Return the excluded intervals of the first interpretation's coupling.
+    """Return the excluded intervals of the coupling of every interpretation that can be followed.
 
     Returns
     -------
     dict of DataArray
         `coupling_low` and `coupling_high` and their `_expected` over `interval`, NaN where there is no
-        further one; an interval that ends where the scanned axis does has that end. Empty where no axis of
-        the search is a lifetime or the coupling.
+        further one, and `coupling_low_NAME` for interpretations after the first; an interval that ends where
+        the scanned axis does has that end. Empty where no axis of the search is a lifetime or the coupling.
     """
-    axis, name = axis_of(search), f"{quantity(search)}_limit"
-    if axis is None or name not in cube:
-        return {}
-    found = {suffix: _of_limits(search, axis, cube[name + suffix]) for suffix in ("", "_expected")}
-    rooms = [_intervals_used(both.to_numpy()) for both in found.values()]
-    return {
-        label + suffix: both.isel(end=side, interval=slice(0, max(1, *rooms)), drop=True)
-        for suffix, both in found.items()
-        for side, label in enumerate((LOW, HIGH))
-    }
+    name = f"{quantity(search)}_limit"
+    found: dict[str, xr.DataArray] = {}
+    for label, reference in interpretations(search) if name in cube else ():
+        axes = axes_of(search, reference)
+        for suffix in ("", EXPECTED) if axes else ():
+            own = expected_name(label) if suffix else label
+            both = _of_limits(search, reference, axes, cube[name + suffix])
+            found |= {
+                own.replace(COUPLING, end, 1): both.isel(end=side, drop=True)
+                for side, end in enumerate((LOW, HIGH))
+            }
+    used = max((_intervals_used(values.to_numpy()) for values in found.values()), default=1)
+    return {own: values.isel(interval=slice(0, max(1, used))) for own, values in found.items()}
 
 
-def _intervals_used(both: Floats) -> int:
-    """Return the largest number of intervals of a mass among (…, interval, end)."""
-    return int(np.isfinite(both[..., 0]).sum(axis=-1).max(initial=0))
+def _intervals_used(ends: Floats) -> int:
+    """Return the largest number of intervals of a mass among (…, interval)."""
+    return int(np.isfinite(ends).sum(axis=-1).max(initial=0))
 
 
-def _of_limits(search: Search, axis: ScanAxis, limit: xr.DataArray) -> xr.DataArray:
+def _of_limits(
+    search: Search, reference: Model, axes: Sequence[ScanAxis], limit: xr.DataArray
+) -> xr.DataArray:
     """Return the intervals (…, mass, interval, end) that limits on the rate exclude."""
     if "configuration" not in limit.dims:
-        return _of_configuration(search, axis, limit, search.configurations[0].parameters)
+        return _of_configuration(search, reference, axes, limit, search.configurations[0].parameters)
     bare = limit.drop_vars([name for name in search.configurations[0].parameters if name in limit.coords])
     each = [
-        _of_configuration(search, axis, bare.isel(configuration=number, drop=True), known.parameters)
+        _of_configuration(
+            search, reference, axes, bare.isel(configuration=number, drop=True), known.parameters
+        )
         for number, known in enumerate(search.configurations)
     ]
     return xr.concat(
@@ -80,78 +104,106 @@ def _of_limits(search: Search, axis: ScanAxis, limit: xr.DataArray) -> xr.DataAr
 
 
 def _of_configuration(
-    search: Search, axis: ScanAxis, limit: xr.DataArray, parameters: Mapping[str, float]
+    search: Search,
+    reference: Model,
+    axes: Sequence[ScanAxis],
+    limit: xr.DataArray,
+    parameters: Mapping[str, float],
 ) -> xr.DataArray:
     mass = search.scan_axis.name
     place = Place(limit[mass].to_numpy(), parameters)
-    assert search.model is not None  # axis_of says so
-    model = bound_model(search.model, place)
+    model = bound_model(reference, place)
     curve = Curve(
-        np.asarray(axis.values),
-        production_per_coupling(search, search.model, model, place),
-        model.decay_length(place.mass) if axis.unit == "cm" else None,
+        tuple(np.asarray(axis.values) for axis in axes),
+        production_per_coupling(search, reference, model, place),
+        tuple(_length(model, axis, place.mass) for axis in axes),
         float(model.power),
     )
     found: xr.DataArray = xr.apply_ufunc(
         curve.excluded,
         limit,
-        input_core_dims=[[mass, axis.name]],
+        input_core_dims=[[mass, *(axis.name for axis in axes)]],
         output_core_dims=[[mass, "interval", "end"]],
         vectorize=True,
     )
     return found
 
 
+def _length(model: CouplingModel, axis: ScanAxis, mass: Floats) -> tuple[Floats, float]:
+    """Return where on an axis the coupling 1 is, (W,), and the power of the coupling that it falls with."""
+    if axis.unit != "cm":
+        return np.ones(mass.shape), -1.0
+    length, power = model.flights(mass).get(axis.name, (None, 0))
+    return (model.decay_length(mass), float(model.power)) if length is None else (length, float(power))
+
+
 @dataclass(frozen=True)
 class Curve:
-    """The rate of a model as a function of its coupling, beside limits along an axis.
+    """The rate of a model as a function of its coupling, beside limits along axes.
 
     Attributes
     ----------
-    values : (X,) float
-        Points of the axis, rising: lifetimes [cm] or couplings.
+    values : tuple of (X,) float
+        Points of each axis, rising: lifetimes [cm] or couplings.
     reach : (W,) float
         Rate at a coupling of 1.
-    decay_length : (W,) float or None
-        cτ [cm] at a coupling of 1; None where the axis is the coupling.
+    lengths : tuple of ((W,) float, float)
+        For each axis where on it the coupling 1 is, and the power of the coupling that it falls with: −1
+        where the axis is the coupling, and 0 where the coupling does not matter.
     power : float
-        Power of the coupling that the rate and the width go with.
+        Power of the coupling that the rate goes with.
     """
 
-    values: Floats
+    values: tuple[Floats, ...]
     reach: Floats
-    decay_length: Floats | None
+    lengths: tuple[tuple[Floats, float], ...]
     power: float
 
     def excluded(self, limit: Floats) -> Floats:
-        """Return the intervals (W, MOST, 2) of the coupling where the rate is above the limit (W, X)."""
+        """Return the intervals (W, MOST, 2) of the coupling where the rate is above the limit (W, X, …)."""
         with np.errstate(divide="ignore", invalid="ignore"):
             logs = np.log(limit)
-        x = np.log(self.values)
 
         def ratio(windows: NDArray[np.intp], couplings: Floats) -> Floats:
-            place = np.log(self._places(windows, couplings))
-            index = np.clip(np.searchsorted(x, place, side="right") - 1, 0, x.size - 2)
-            share = (place - x[index]) / (x[index + 1] - x[index])
+            value, inside = self._interpolated(logs, windows, couplings)
             with np.errstate(invalid="ignore", over="ignore"):
-                limited = np.exp((1 - share) * logs[windows, index] + share * logs[windows, index + 1])
-                found = self.reach[windows] * couplings**self.power / limited
-            inside = (share > -ROUNDING) & (share < 1 + ROUNDING)
+                found = self.reach[windows] * couplings**self.power / np.exp(value)
             return np.where(inside & np.isfinite(found), found, 0.0)
 
         return excluded_intervals(ratio, np.ones(len(limit)), self.grid(), MOST)
 
-    def _places(self, windows: NDArray[np.intp], couplings: Floats) -> Floats:
-        """Return where on the axis couplings are."""
-        if self.decay_length is None:
-            return couplings
-        return np.asarray(self.decay_length[windows] * couplings**-self.power)
+    def _interpolated(
+        self, logs: Floats, windows: NDArray[np.intp], couplings: Floats
+    ) -> tuple[Floats, NDArray[np.bool_]]:
+        """Return logarithms of limits, linear between the points of the axes, and which lie among them."""
+        inside = np.ones(windows.shape, dtype=np.bool_)
+        corners: list[tuple[tuple[NDArray[np.intp], ...], Floats]] = [((windows,), np.ones(windows.shape))]
+        for points, (length, power) in zip(self.values, self.lengths, strict=True):
+            x = np.log(points)
+            with np.errstate(divide="ignore"):
+                place = np.log(length[windows]) - power * np.log(couplings)
+            index = np.clip(np.searchsorted(x, place, side="right") - 1, 0, x.size - 2)
+            share = (place - x[index]) / (x[index + 1] - x[index])
+            inside &= (share > -ROUNDING) & (share < 1 + ROUNDING)
+            share = np.clip(share, 0.0, 1.0)
+            corners = [
+                ((*indices, index + step), weight * (share if step else 1.0 - share))
+                for indices, weight in corners
+                for step in (0, 1)
+            ]
+        value = np.zeros(windows.shape)
+        with np.errstate(invalid="ignore"):
+            for indices, weight in corners:
+                value += np.where(weight > 0.0, weight * logs[indices], 0.0)
+        return value, inside
 
     def grid(self) -> Floats:
         """Return the couplings (POINTS,) among which the ends of intervals are bracketed."""
-        low, high = self.values[0], self.values[-1]
-        if self.decay_length is not None:
-            known = self.decay_length[np.isfinite(self.decay_length) & (self.decay_length > 0.0)]
-            longest, shortest = (known.max(), known.min()) if known.size else (high, low)
-            low, high = (shortest / high) ** (1 / self.power), (longest / low) ** (1 / self.power)
-        return np.geomspace(low, high, POINTS)
+        low, high = 0.0, np.inf
+        for points, (length, power) in zip(self.values, self.lengths, strict=True):
+            known = length[np.isfinite(length) & (length > 0.0)]
+            if power == 0.0 or not known.size:
+                continue
+            ends = (known.min() / points[-1]) ** (1 / power), (known.max() / points[0]) ** (1 / power)
+            low, high = max(low, min(ends)), min(high, max(ends))
+        return np.geomspace(low, high, POINTS) if 0.0 < low < high else np.geomspace(1e-9, 1.0, POINTS)

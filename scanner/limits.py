@@ -212,7 +212,7 @@ def method_settings(search: Search, name: str) -> Settings:
         criterion=method.criterion,
         toys=method.toys or own,
         prior=method.prior,
-        power=Settings.power if search.model is None else float(MODELS[search.model.name].power),
+        power=Settings.power if search.model is None else MODELS[search.model.name].power or Settings.power,
     )
 
 

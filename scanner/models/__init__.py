@@ -9,7 +9,7 @@ from scanner.models.dark_higgsstrahlung import DarkHiggsstrahlung
 from scanner.models.dark_photon import DarkPhoton, InvisibleDarkPhoton
 from scanner.models.dark_scalar import DarkScalar
 from scanner.models.heavy_neutral_lepton import HeavyNeutralLepton
-from scanner.models.inelastic import InelasticDarkMatter
+from scanner.models.inelastic import InelasticDarkMatter, InelasticMixing
 from scanner.models.leptophilic_scalar import LeptophilicScalar
 from scanner.models.muonphilic_scalar import MuonphilicScalar
 from scanner.models.tau_alpha import TauAlpha
@@ -31,6 +31,7 @@ MODELS: dict[str, CouplingModel] = {
         DarkScalar(),
         LeptophilicScalar(),
         InelasticDarkMatter(),
+        InelasticMixing(),
         HeavyNeutralLepton(),
         TauAlpha(),
     )

@@ -30,7 +30,7 @@ class CouplingModel(ABC):
     unit: ClassVar[str]
     """Unit of the coupling; "1" when it has none."""
     power: ClassVar[int]
-    """σ ∝ coupling**power."""
+    """σ ∝ coupling**power; 0 where the coupling sets a lifetime alone, which limits follow by `flights`."""
     reference: ClassVar[str]
     final_states: ClassVar[tuple[str, ...]]
     """Decays that `branching_fraction` knows."""
@@ -60,6 +60,18 @@ class CouplingModel(ABC):
         """
         with np.errstate(divide="ignore"):
             return np.asarray(HBARC_CM / self.width(m))
+
+    def flights(self, m: ArrayLike) -> dict[str, tuple[Array, int]]:
+        """Return the proper decay lengths of several particles, by the names of the axes they are scanned on.
+
+        Returns
+        -------
+        dict of (Array, int)
+            cτ [cm] at unit coupling, and the power of the coupling that it falls with, 0 where parameters of
+            the model set it. Empty where `decay_length` is all there is, whatever the axis is called.
+        """
+        del m
+        return {}
 
     def branching_fraction(self, m: ArrayLike, final_state: str) -> Array:
         """Return the branching fraction to `final_state` at mass m [GeV].
@@ -102,6 +114,8 @@ class CouplingModel(ABC):
             (limit / (production(g=1) B))^(1/power); infinite where the production or the decay is closed, NaN
             where the limit is NaN.
         """
+        if self.power == 0:
+            raise InputError(f"the production of {self.name} does not depend on its coupling {self.coupling}")
         limit, mass = np.asarray(production_limit, dtype=np.float64), np.asarray(m, dtype=np.float64)
         reach = self.production(mass, sqrt_s)
         if final_state is not None:

@@ -22,9 +22,9 @@ Floats = NDArray[np.float64]
 
 
 class Table(Strict):
-    """Values on a regular grid of one or two axes, all in canonical units."""
+    """Values on a regular grid of one to four axes, all in canonical units."""
 
-    axes: tuple[Name, ...] = Field(min_length=1, max_length=2)
+    axes: tuple[Name, ...] = Field(min_length=1, max_length=tables.MOST_AXES)
     grids: tuple[tuple[float, ...], ...]
     units: tuple[str, ...]
     values: tuple[float, ...] = Field(description="row-major over the axes")

@@ -1,4 +1,4 @@
-"""Interpolation of tables on a regular grid of one or two axes."""
+"""Interpolation of tables on a regular grid."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,8 @@ def interpolate(kind: str, grids: tuple[Floats, ...], values: Floats, points: tu
         "linear" in the value, "log" linear in its logarithm, "pchip" monotone cubic (one axis), or "nearest".
     grids : tuple of (K,) float
         Rising values of each axis.
-    values : (K,) or (K, L) float
-        The table.
+    values : (K, L, …) float
+        The table, a dimension for each axis.
     points : tuple of (N,) float
         Coordinates along each axis.
 
@@ -43,13 +43,20 @@ def _nearest(grid: Floats, x: Floats) -> NDArray[np.intp]:
 
 def _multilinear(grids: tuple[Floats, ...], values: Floats, points: tuple[Floats, ...]) -> Floats:
     cells = [_cell(grid, x) for grid, x in zip(grids, points, strict=True)]
-    (i, u) = cells[0]
-    if len(cells) == 1:
-        return _between(values[i], values[np.minimum(i + 1, len(values) - 1)], u)
-    (j, v) = cells[1]
-    right, up = np.minimum(i + 1, values.shape[0] - 1), np.minimum(j + 1, values.shape[1] - 1)
+    return _inside(cells, values, ())
+
+
+def _inside(
+    cells: list[tuple[NDArray[np.intp], Floats]], values: Floats, places: tuple[NDArray[np.intp], ...]
+) -> Floats:
+    """Interpolate along all axes that have no place yet, the first one innermost."""
+    if not cells:
+        found: Floats = values[places]
+        return found
+    *rest, (index, fraction) = cells
+    beyond = np.minimum(index + 1, values.shape[len(rest)] - 1)
     return _between(
-        _between(values[i, j], values[right, j], u), _between(values[i, up], values[right, up], u), v
+        _inside(rest, values, (index, *places)), _inside(rest, values, (beyond, *places)), fraction
     )
 
 

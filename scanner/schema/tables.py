@@ -1,6 +1,8 @@
 """Tables of numbers, inline or in a CSV file beside the definition."""
 
 import csv
+import itertools
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from scanner.schema.base import at_part, check_rising
 VALUE = "value"
 LARGEST_FILE = 1 << 22
 MOST_VALUES = 1_000_000
+MOST_AXES = 4
 
 
 def read(raw: Any, dimension: str | None, folder: Path) -> dict[str, Any]:
@@ -20,7 +23,8 @@ def read(raw: Any, dimension: str | None, folder: Path) -> dict[str, Any]:
     Parameters
     ----------
     raw : Mapping
-        One or two axes and `value`, each a list of quantities or a text such as "0.2, 1, 2 GeV"; or `file`,
+        One to four axes and `value`, each a list of quantities or a text such as "0.2, 1, 2 GeV", with the
+        values in rows along the last axis, those of the axis before it running next; or `file`,
         a CSV file whose header names each column and its unit, such as "m [GeV],value [MeV]".
     dimension : str or None
         What the values are.
@@ -38,17 +42,17 @@ def read(raw: Any, dimension: str | None, folder: Path) -> dict[str, Any]:
         If a column is missing, an axis does not rise, or the sizes do not fit.
     """
     if not isinstance(raw, Mapping):
-        raise InputError("a table is a mapping of one or two axes and 'value', or of 'file'")
+        raise InputError("a table is a mapping of axes and 'value', or of 'file'")
     columns = _from_file(raw, folder) if "file" in raw else dict(raw)
     if VALUE not in columns:
         raise InputError(f"the table has no 'value'; it holds {', '.join(map(str, columns)) or 'nothing'}")
     axes = [str(name) for name in columns if name != VALUE]
-    if len(axes) not in {1, 2}:
-        raise InputError(f"a table has one or two axes beside 'value', not {len(axes)}")
+    if not 1 <= len(axes) <= MOST_AXES:
+        raise InputError(f"a table has one to {MOST_AXES} axes beside 'value', not {len(axes)}")
     grids, axis_units = zip(*(_axis(columns[axis], axis) for axis in axes), strict=True)
     with at_part(VALUE):
         values, unit = _flat(columns[VALUE], dimension)
-    if "file" in raw and len(axes) == 2:
+    if "file" in raw and len(axes) > 1:
         grids, values = _regular(axes, grids, values)
     for axis, grid in zip(axes, grids, strict=True):
         with at_part(axis):
@@ -92,15 +96,13 @@ def _check_size(axes: list[str], grids: tuple[tuple[float, ...], ...], values: t
 def _regular(
     axes: list[str], columns: tuple[tuple[float, ...], ...], values: tuple[float, ...]
 ) -> tuple[tuple[tuple[float, ...], ...], tuple[float, ...]]:
-    """Sort a list of points (one a row) into a full grid of two axes."""
+    """Sort a list of points (one a row) into a full grid of its axes."""
     grids = tuple(tuple(sorted(set(column))) for column in columns)
     points = dict(zip(zip(*columns, strict=True), values, strict=True))
-    if len(points) != len(values) or len(points) != len(grids[0]) * len(grids[1]):
-        raise InputError(
-            f"the file's {len(values)} rows are no full grid of "
-            f"{len(grids[0])} {axes[0]} × {len(grids[1])} {axes[1]}"
-        )
-    return grids, tuple(points[x, y] for x in grids[0] for y in grids[1])
+    if len(points) != len(values) or len(points) != math.prod(len(grid) for grid in grids):
+        sizes = " × ".join(f"{len(grid)} {axis}" for axis, grid in zip(axes, grids, strict=True))
+        raise InputError(f"the file's {len(values)} rows are no full grid of {sizes}")
+    return grids, tuple(points[place] for place in itertools.product(*grids))
 
 
 def _from_file(raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -251,3 +251,5 @@ JOINT_METHODS: dict[str, JointMethod] = {
     "feldman_cousins": _fitted(feldman_cousins_limits),
 }
 """Methods of limits of several counts together, by name."""
+SAMPLING = ("toys", "feldman_cousins", "bayesian")
+"""Those whose limits may follow from random numbers."""

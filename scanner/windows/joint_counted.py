@@ -4,8 +4,9 @@ Every channel counts the same masses in windows of its own, over a background of
 shared by their efficiencies, and limited by all of them together.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from scanner.interpretation import Exposure, Place, physics_limits
 from scanner.limits import NOWHERE, VETOED, Results, method_settings
 from scanner.seeds import window_keys
 from scanner.stats.counted import COUNTED_METHODS, Counted, CountedLimits, counted_limits
-from scanner.stats.joint_counts import JointCounts, joint_limits
+from scanner.stats.joint_counts import SAMPLING, JointCounts, joint_limits
 from scanner.stats.limits import NO_LIMIT
 from scanner.stats.settings import Settings
 from scanner.windows.axes import Point
@@ -32,6 +33,35 @@ Flags = NDArray[np.bool_]
 
 AS_COUNTED = ("n_observed", "n_sideband", "efficiency", "resolution", "channel_efficiency")
 """Variables that windows without a limit have too."""
+DIGITS = 12
+"""Of shares of the signal: a factor on all efficiencies, as along a lifetime, leaves them as they are."""
+
+
+class JointMemory:
+    """Limits of counts that were met before, in other configurations or at other points of outer axes."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[bytes, ...], CountedLimits] = {}
+
+    def joint(self, counts: JointCounts, settings: Settings, method: str) -> CountedLimits:
+        """Return the limits of sets of counts, computed if they are not known."""
+        tables = [channel.table() for channel in counts.channels]
+        keys = (counts.keys,) if method in SAMPLING else ()
+        arrays = (*tables, counts.shares, counts.efficiency_error, *keys)
+        return self._kept(arrays, (settings, method), lambda: joint_limits(counts, settings, method))
+
+    def single(self, counted: Counted, settings: Settings, method: str) -> CountedLimits:
+        """Return the limits of single counts, computed if they are not known."""
+        arrays = (counted.table(),)
+        return self._kept(arrays, (settings, method), lambda: counted_limits(counted, settings, method))
+
+    def _kept(
+        self, arrays: Sequence[NDArray[Any]], how: tuple[Settings, str], limits: Callable[[], CountedLimits]
+    ) -> CountedLimits:
+        key = (repr(how).encode(), *(array.tobytes() for array in arrays))
+        if key not in self._found:
+            self._found[key] = limits()
+        return self._found[key]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,12 +114,13 @@ def count_channels(
     method: str,
     point: Point = NOWHERE,
     identity: str = "",
+    memory: "JointMemory | None" = None,
 ) -> Results:
     """Set the limits of a block of windows that several channels count events in.
 
     Parameters are those of `scanner.windows.counted.count_block`, `counts` and `simulated` for each channel,
-    and the identity of the scan, from which the seeds of toys follow. `method` is a key of
-    `scanner.stats.joint_counts.JOINT_METHODS`.
+    the identity of the scan, from which the seeds of toys follow, and what is known of other points.
+    `method` is a key of `scanner.stats.joint_counts.JOINT_METHODS`.
 
     Returns
     -------
@@ -103,13 +134,14 @@ def count_channels(
     seen = np.any([channel.on for channel in channels], axis=0)
     joint = JointCounts(
         [channel.counted(efficiency_error(search, grid, block, parameters)) for channel in channels],
-        np.stack([np.where(seen, channel.share, 1.0) for channel in channels], axis=1),
+        np.round(np.stack([np.where(seen, channel.share, 1.0) for channel in channels], axis=1), DIGITS),
         efficiency_error(search, grid, block, parameters),
         window_keys(identity, chosen.name, grid.region, block),
     )
-    limits = joint_limits(joint, settings, method)
+    known = memory or JointMemory()
+    limits = known.joint(joint, settings, method)
     efficiency: Floats = np.sum([channel.rate for channel in channels], axis=0)
-    results = _results(channels, limits) | _of_channels(joint, channels, settings, method)
+    results = _results(channels, limits) | _of_channels(joint, channels, settings, method, known)
     results |= {"efficiency": efficiency, "resolution": grid.resolution[block]}
     place = Place(grid.mass(block), {**parameters, **grid.points(block)})
     inside = np.where(grid.inside[block], efficiency, np.nan)
@@ -191,11 +223,15 @@ def best_yield(channels: Sequence[ChannelCounts]) -> tuple[Floats, Floats]:
 
 
 def _of_channels(
-    joint: JointCounts, channels: Sequence[ChannelCounts], settings: Settings, method: str
+    joint: JointCounts,
+    channels: Sequence[ChannelCounts],
+    settings: Settings,
+    method: str,
+    known: JointMemory,
 ) -> Results:
     """Return what each channel counts, and the limit on the whole signal that it sets by itself."""
     single = method if method in COUNTED_METHODS else "auto"
-    limits = [counted_limits(counted, settings, single).yield_limit for counted in joint.channels]
+    limits = [known.single(counted, settings, single).yield_limit for counted in joint.channels]
     with np.errstate(divide="ignore", invalid="ignore"):
         scaled = [np.where(c.on, limit / c.share, np.nan) for c, limit in zip(channels, limits, strict=True)]
     return {

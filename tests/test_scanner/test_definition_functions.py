@@ -155,8 +155,8 @@ def test_a_file_elsewhere_is_refused(tmp_path):
         ({"formula": "m", "unit": "MeV"}, "a formula of this dimension is in GeV: add 'unit: GeV'"),
         ({"table": {"m": "1, 1 GeV", "value": "1, 2 GeV"}}, "m does not rise: 1 comes after 1"),
         ({"table": {"m": "1, 2 GeV", "value": "1, 2, 3 GeV"}}, "the table has 3 values for 2 of m"),
-        ({"table": {"value": "1, 2 GeV"}}, "a table has one or two axes beside 'value', not 0"),
-        ({"table": 3}, "a table is a mapping of one or two axes and 'value', or of 'file'"),
+        ({"table": {"value": "1, 2 GeV"}}, "a table has one to 4 axes beside 'value', not 0"),
+        ({"table": 3}, "a table is a mapping of axes and 'value', or of 'file'"),
         (
             {"table": {"m": "1 GeV", "q": "1, 2 cm", "value": ["1, 2 GeV", "1 GeV"]}},
             "the rows of the table differ in length: [2, 1]",

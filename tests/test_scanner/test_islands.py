@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from scanner import definition
-from scanner.islands import Curve, axis_of, coupling_intervals
+from scanner.islands import Curve, axes_of, coupling_intervals
 from scanner.models import MODELS
 
 LIFETIMES = np.geomspace(1e-3, 1e3, 61)
@@ -26,7 +26,7 @@ model: {name: dark_scalar, final_state: mu_mu}
 def test_a_power_law_has_the_roots_of_its_formula():
     # reach g² > L₀ (cτ₀/g²)^½ where g³ > L₀ √cτ₀/reach.
     reach, length, limit = np.array([2.0, 50.0]), np.array([1e-4, 1e-4]), 1e-3
-    curve = Curve(LIFETIMES, reach, length, 2.0)
+    curve = Curve((LIFETIMES,), reach, ((length, 2.0),), 2.0)
     found = curve.excluded(limit * np.sqrt(np.tile(LIFETIMES, (2, 1))))
     np.testing.assert_allclose(found[:, 0, 0], (limit * 1e-2 / reach) ** (1 / 3), rtol=1e-9)
     np.testing.assert_allclose(found[:, 0, 1], (1e-4 / LIFETIMES[0]) ** 0.5, rtol=1e-9)
@@ -36,19 +36,19 @@ def test_a_power_law_has_the_roots_of_its_formula():
 def test_an_efficiency_that_falls_on_both_sides_leaves_an_island():
     # L = c (x + 1/x) with x = cτ = a/g²: excluded where r g² > c (a/g² + g²/a).
     a, r, c = 1e-6, 3.0, 1e-6
-    curve = Curve(np.geomspace(1e-3, 1e3, 4001), np.array([r]), np.array([a]), 2.0)
-    limit = c * (curve.values + 1 / curve.values)
+    curve = Curve((np.geomspace(1e-3, 1e3, 4001),), np.array([r]), ((np.array([a]), 2.0),), 2.0)
+    limit = c * (curve.values[0] + 1 / curve.values[0])
     found = curve.excluded(limit[None])
     low = np.sqrt(np.sqrt(c * a / (r - c / a)))
     np.testing.assert_allclose(found[0, 0], [low, np.sqrt(a / 1e-3)], rtol=2e-5)
-    weak = Curve(curve.values, np.array([0.9 * c / a]), np.array([a]), 2.0)
+    weak = Curve(curve.values, np.array([0.9 * c / a]), curve.lengths, 2.0)
     assert np.isnan(weak.excluded(limit[None])).all()
 
 
 def test_two_islands_are_both_found():
     values = np.geomspace(1e-6, 1.0, 600)
     limit = values * (2.0 + np.sin(3.0 * np.log10(values) * np.pi / 3))  # reach g > limit where sin < 0
-    curve = Curve(values, np.array([2.0]), None, 1.0)
+    curve = Curve((values,), np.array([2.0]), ((np.ones(1), -1.0),), 1.0)
     found = curve.excluded(limit[None])[0]
     assert np.isfinite(found[:3]).all()
     np.testing.assert_allclose(found[:3, 0], [1e-5, 1e-3, 1e-1], rtol=1e-3)
@@ -57,8 +57,7 @@ def test_two_islands_are_both_found():
 
 def test_a_cube_over_mass_and_lifetime():
     search = definition.parse(SEARCH)
-    axis = axis_of(search)
-    assert axis is not None
+    (axis,) = axes_of(search, search.model)
     assert axis.name == "ctau"
     ctau, mass = np.asarray(axis.values), np.array([0.5, 1.0])
     limit = 1e-8 * (1 + ctau)[:, None] * np.ones(2)
@@ -95,13 +94,96 @@ def test_nothing_without_a_lifetime_or_a_model():
         )
     )
     assert coupling_intervals(flat, xr.Dataset()) == {}
-    assert (
-        axis_of(definition.parse(SEARCH.replace("model: {name: dark_scalar, final_state: mu_mu}\n", "")))
-        is None
-    )
+    assert axes_of(flat, flat.model) == ()
+    bare = definition.parse(SEARCH.replace("model: {name: dark_scalar, final_state: mu_mu}\n", ""))
+    assert coupling_intervals(bare, xr.Dataset({"branching_fraction_limit": ("m_s", [1.0])})) == {}
 
 
 @pytest.mark.parametrize("limit", [np.nan, np.inf])
 def test_windows_without_a_limit_exclude_nothing(limit):
-    curve = Curve(LIFETIMES, np.array([1.0]), np.array([1.0]), 2.0)
+    curve = Curve((LIFETIMES,), np.array([1.0]), ((np.array([1.0]), 2.0),), 2.0)
     assert np.isnan(curve.excluded(np.full((1, 61), limit))).all()
+
+
+CHI2 = np.geomspace(1e-2, 1e2, 41)
+
+
+def test_two_lifetimes_of_which_the_coupling_sets_one():
+    """Limits L₀ x^p y^q: with y fixed, r > L₀ (a/g²)^p y^q leaves all g above, or below, one root."""
+    r, a, y, base, p, q = 5.0, 1e-6, 3.0, 2.0, 0.7, -0.4
+    limit = base * LIFETIMES[:, None] ** p * CHI2**q
+    curve = Curve((LIFETIMES, CHI2), np.array([r]), ((np.array([a]), 2.0), (np.array([y]), 0.0)), 0.0)
+    (low, high), *rest = curve.excluded(limit[None])[0]
+    assert low == pytest.approx(np.sqrt(a * (base * y**q / r) ** (1 / p)), rel=1e-9)
+    assert high == pytest.approx(np.sqrt(a / LIFETIMES[0]), rel=1e-9)
+    assert np.isnan(rest).all()
+    beyond = Curve(curve.values, curve.reach, (curve.lengths[0], (np.array([300.0]), 0.0)), 0.0)
+    assert np.isnan(beyond.excluded(limit[None])).all()  # no limit is known of that lifetime
+
+
+def test_two_lifetimes_that_both_follow_the_coupling():
+    r, a, b, base, p, q = 2.0, 1e-6, 4e-7, 3e-7, 0.3, -0.8
+    limit = base * LIFETIMES[:, None] ** p * CHI2**q
+    curve = Curve((LIFETIMES, CHI2), np.array([r]), ((np.array([a]), 2.0), (np.array([b]), 2.0)), 2.0)
+    low, high = curve.excluded(limit[None])[0, 0]
+    # r g² > L₀ a^p b^q g^(−2p−2q)
+    assert low == pytest.approx((base * a**p * b**q / r) ** (1 / (2 + 2 * p + 2 * q)), rel=1e-9)
+    assert high == pytest.approx(np.sqrt(min(a / LIFETIMES[0], b / CHI2[0])), rel=1e-9)
+
+
+DARK = """
+name: dark
+beam: {sqrt_s: 10.58 GeV}
+luminosity: 365 fb^-1
+columns: {mass: GeV}
+configurations: {product: {m_chi1: 1 GeV, ratio: [3, 4], splitting: [0.4], alpha_d: [0.1, 0.5]}}
+scan:
+  m_hprime: {values: [0.5 GeV, 1 GeV]}
+  ctau_hprime: {values: {log: [1e-3 cm, 1e3 cm], points: 61}}
+  ctau_chi2: {values: {log: [1e-2 cm, 1e3 cm], points: 51}}
+channels: {mumu: {observable: mass}}
+signal: {resolution: 5 MeV, efficiency: 10%, source: user}
+model: {name: idm_dark_higgs, parameters: {sin_theta: 1e-4}}
+interpretations: {mixing: {name: idm_mixing, parameters: {epsilon: 2e-3}}}
+"""
+
+
+def test_the_mixing_of_the_dark_higgs_boson_at_given_epsilon_and_the_reverse():
+    """Where the rate equals the limit at the lifetimes that both couplings give, in every configuration."""
+    search, masses = definition.parse(DARK), np.array([0.5, 1.0])
+    x, y = (np.asarray(search.scan[name].values) for name in ("ctau_hprime", "ctau_chi2"))
+    one = 0.5 * (1 + x)[:, None, None] * (1 + 0.1 / y + 0.02 * y)[:, None] * np.ones(2)
+    names = [each.name for each in search.configurations]
+    cube = xr.Dataset(
+        {
+            name: (("configuration", "ctau_hprime", "ctau_chi2", "m_hprime", *last), values)
+            for name, last, values in (
+                ("cross_section_limit", (), np.stack([one] * 4)),
+                ("cross_section_limit_expected", ("quantile",), np.stack([one] * 4)[..., None]),
+            )
+        },
+        {"configuration": names, "ctau_hprime": x, "ctau_chi2": y, "m_hprime": masses, "quantile": [0.5]},
+    )
+    found = coupling_intervals(search, cube)
+    assert {name for name in found if "expected" not in name} == {
+        "coupling_low", "coupling_high", "coupling_low_mixing", "coupling_high_mixing",
+    }  # fmt: skip
+    roots = 0
+    for number, chosen in enumerate(search.configurations):
+        known = MODELS["idm_dark_higgs"].__class__(**chosen.parameters)
+        for suffix in ("", "_mixing"):
+            for end in ("low", "high"):
+                g = found[f"coupling_{end}{suffix}"].isel(configuration=number, interval=0).to_numpy()
+                e, t = (2e-3, g) if suffix else (g, 1e-4)
+                lengths = MODELS["dark_scalar"].decay_length(masses) / t**2, known.chi2_decay_length() / e**2
+                limit = 0.5 * (1 + lengths[0]) * (1 + 0.1 / lengths[1] + 0.02 * lengths[1])
+                rate = known.production(masses, 10.58) * np.broadcast_to(e, 2) ** 2
+                inside = (
+                    (lengths[0] > 1.1e-3) & (lengths[0] < 900) & (lengths[1] > 1.1e-2) & (lengths[1] < 900)
+                )
+                roots += int(np.sum(inside))
+                np.testing.assert_allclose(rate[inside], limit[inside], rtol=5e-3)
+    assert roots > 12
+    np.testing.assert_array_equal(
+        found["coupling_low_mixing"], found["coupling_low_expected_mixing"].isel(quantile=0)
+    )

@@ -184,7 +184,9 @@ def test_thirty_two_configurations():
     for chosen in search.configurations:
         assert set(chosen.parameters) <= known
         for channel in search.channels.values():
-            assert 0 < channel.branching_fraction(1.0, **chosen.parameters) <= 1
+            for ctau in search.scan["ctau_chi2"].values:
+                assert 0 <= channel.branching_fraction(1.0, ctau_chi2=ctau, **chosen.parameters) < 0.3
+            assert channel.branching_fraction(1.0, ctau_chi2=1.0, **chosen.parameters) > 0
     assert expected_events("displaced_four_tracks", sqrt_s=SQRT_S, luminosity=365.0) == pytest.approx(9.0)
 
 

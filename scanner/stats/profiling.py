@@ -14,6 +14,8 @@ from scanner.likelihoods.constrained import ConstrainedFit, Mask, fit_constraine
 EVALUATIONS = 100
 CLOSE_ROOT = 1e-5
 """Relative distance from a target of √(−2 ln λ) from which a step ends within about its square."""
+KICK = 0.3
+"""Standard deviations by which nuisances are moved off a saddle, where Newton's method ends by symmetry."""
 EDGE = 1e-9
 """Relative width of the bracket of a yield beyond which some bin is negative."""
 
@@ -52,9 +54,25 @@ class Profile:
         start = self._theta + distance[:, None] * self._tangent
         result = fit_constrained(self.problem, yields, start, chosen)
         found = chosen & result.found
-        self._theta[found], self._tangent[found] = result.theta[found], result.tangent[found]
-        q = 2.0 * (result.numbers[:, NLL] - self.reference.numbers[:, NLL])
-        return np.maximum(q, 0.0), 2.0 * result.numbers[:, YIELD_SLOPE], found
+        if np.any(chosen & ~found):
+            found = found | self._off_saddles(result, yields, start, chosen & ~found)
+        numbers, theta, tangent = result.numbers, result.theta, result.tangent
+        self._theta[found], self._tangent[found] = theta[found], tangent[found]
+        q = 2.0 * (numbers[:, NLL] - self.reference.numbers[:, NLL])
+        return np.maximum(q, 0.0), 2.0 * numbers[:, YIELD_SLOPE], found
+
+    def _off_saddles(self, result: ConstrainedFit, yields: Floats, start: Floats, lost: Mask) -> Mask:
+        """Fit lost windows from both sides of where they started; put the lower fits in, and tell which."""
+        mended, nuisances = np.zeros(len(yields), dtype=np.bool_), result.pull_errors.shape[1]
+        for kick in (KICK, -KICK) if nuisances else ():
+            moved = start.copy()
+            moved[:, :nuisances] += kick
+            other = fit_constrained(self.problem, yields, moved, lost)
+            better = lost & other.found & ~(result.numbers[:, NLL] <= other.numbers[:, NLL])
+            for name in ("numbers", "theta", "tangent"):
+                getattr(result, name)[better] = getattr(other, name)[better]
+            mended |= better
+        return mended
 
 
 @dataclass

@@ -55,9 +55,17 @@ class Recipe:
     @cached_property
     def needed(self) -> tuple[str, ...]:
         """The stored columns in use."""
+        return tuple(sorted(self._names & self.scope.columns))
+
+    @property
+    def alike(self) -> bool:
+        """Whether several configurations select the same rows: nothing names their parameters."""
+        return len(self.configurations) > 1 and not self._names & self.scope.configuration
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
         nodes = [self.observable, *self.further, *(node for cut in self.cuts for node in cut)]
-        names = frozenset[str]().union(*map(names_in, nodes))
-        return tuple(sorted(names & self.scope.columns))
+        return frozenset[str]().union(*map(names_in, nodes))
 
     @cached_property
     def depends(self) -> tuple[str, ...]:

@@ -66,6 +66,12 @@ class Histogram:
         """Make a histogram of stored arrays."""
         return cls(**{field.name: np.asarray(arrays[field.name], dtype=np.int64) for field in fields(cls)})
 
+    def repeated(self, configurations: int) -> "Histogram":
+        """Return the histogram of several configurations that select what the only one here does."""
+        return Histogram(
+            **{name: np.repeat(array, configurations, axis=0) for name, array in self.arrays().items()}
+        )
+
     def identical(self, other: "Histogram") -> bool:
         """Whether every count is equal."""
         theirs = other.arrays()

@@ -7,6 +7,7 @@ row. Results equal numpy's float64 evaluation of the same expressions, and ``np.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -77,7 +78,8 @@ class Selection:
             For a column that is missing, of another length, or not a number.
         """
         arrays, rows = _check_columns(columns, self.needed)
-        return self._pass.fill(arrays, rows)
+        found = self._pass.fill(arrays, rows)
+        return found.repeated(len(self.plan.configurations)) if self._recipe.alike else found
 
     def skip(
         self, rows: int, minimum: Mapping[str, float], maximum: Mapping[str, float], finite: bool = False
@@ -117,7 +119,8 @@ class Selection:
 
     @cached_property
     def _pass(self) -> Pass:
-        return choose_pass(self._recipe)
+        alike = self._recipe.alike
+        return choose_pass(replace(self._recipe, configurations=({},)) if alike else self._recipe)
 
 
 def _check_configurations(plan: ChannelPlan) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from scanner import definition, engine
 from scanner.reading.channel import ChannelPlan, WindowTable
 from scanner.reading.selection import Selection
 
@@ -125,3 +126,19 @@ def test_window_cuts(race, columns):
     selection = Selection(plan)
     group, bound = "pass: a cut that depends on the window", "17 windows hold a row, each asked by itself"
     race(group, "darkscan", lambda: selection.fill(part), items=rows, unit="row", rounds=3, bound=bound)
+
+
+def test_configurations_of_the_catalogue(race):
+    """Three channels of 634 windows with sidebands in 32 configurations, whose cuts none of them changes."""
+    search, rows, rng = definition.load("idm_dark_higgs"), ROWS // 5, np.random.default_rng(3)
+    part = {name: rng.exponential(0.3, rows).astype(np.float32) for name in ("r_vertex_1", "r_vertex_2")}
+    part |= {f"pointing_angle_{n}": rng.exponential(0.1, rows).astype(np.float32) for n in (1, 2)}
+    part["mode"] = rng.integers(0, 3, rows).astype(np.float32)
+    part["m_pair_1"] = rng.uniform(0.28, 3.0, rows).astype(np.float32)
+    selections = engine.selections(search, tuple(search.columns)).values()
+    group, bound = "pass: idm_dark_higgs", "one row in 27 is counted, in some 80 windows and sidebands"
+    race(
+        group, "darkscan", lambda: [one.fill(part) for one in selections], items=rows, unit="row", rounds=3,
+        bound=bound,
+    )  # fmt: skip
+    assert len(search.configurations) == 32

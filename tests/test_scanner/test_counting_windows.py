@@ -102,6 +102,26 @@ def test_the_pass_is_brute_force(dimensions, elliptic, framed):
     assert total.identical(found)
 
 
+def test_configurations_that_no_cut_names_are_counted_once():
+    """They are what each would be alone, and those that a cut names are not."""
+    table, sets = windows(2, True, 0), tuple({"q": 0.1 * number, "r": 1.0} for number in range(5))
+    alone = Selection(ChannelPlan(CUTS, "x", engine.EVERYWHERE, tuple(COLUMNS), windows=table)).fill(COLUMNS)
+    same = Selection(
+        ChannelPlan(CUTS, "x", engine.EVERYWHERE, tuple(COLUMNS), configurations=sets, windows=table)
+    )
+    found = same.fill(COLUMNS)
+    assert found.counts.shape == (5, *alone.counts.shape[1:])
+    for name, values in found.arrays().items():
+        assert all((values[number] == alone.arrays()[name][0]).all() for number in range(5))
+    assert (same.empty() + found).identical(found)
+    cuts = (*CUTS, "y > 4 * q")
+    other = Selection(
+        ChannelPlan(cuts, "x", engine.EVERYWHERE, tuple(COLUMNS), configurations=sets, windows=table)
+    )
+    counts = other.fill(COLUMNS).counts[:, :, 0].sum(axis=1)
+    assert (np.diff(counts) < 0).all()
+
+
 PLANE = """
 name: plane
 beam: {sqrt_s: 10.58 GeV}

@@ -1,8 +1,9 @@
-"""Fits of windows with ten constrained nuisances beside iminuit and pyhf, on one core.
+"""Fits and limits of windows with ten constrained nuisances beside iminuit and pyhf, on one core.
 
 100 bins, a Gaussian signal and a fixed sample over three Chebyshev terms. Five nuisances scale signal and
 fixed sample, five bend the fixed sample. iminuit minimises the same likelihood, written in numpy, at the
-strategy of a second opinion; pyhf reads the exported workspace.
+strategy of a second opinion; pyhf reads the exported workspace. Of a limit pyhf takes one value of CLs, at
+darkscan's limit: a search takes about ten.
 """
 
 from dataclasses import replace
@@ -16,6 +17,7 @@ from scanner.likelihoods.fit import STATUS_MEANINGS, fit
 from scanner.likelihoods.interchange import STRENGTH, pyhf_workspace
 from scanner.likelihoods.minuit import fit_window
 from scanner.likelihoods.nuisances import Nuisances
+from scanner.stats import METHODS, Settings
 
 pytestmark = [
     pytest.mark.benchmark_suite,
@@ -25,7 +27,12 @@ pytestmark = [
 NUISANCES, TERMS, RATE, WINDOWS = 10, 3, 500.0, 100
 SAMPLES = TERMS + 2
 FIT_GROUP = "fit with 10 nuisances: 100 bins, 50 thousand events a window"
-BOUND = "the Hessian of 14 parameters, 105 sums over bins a pass"
+LIMIT_GROUP = "limit with 10 nuisances and bands: 100 bins, 50 thousand events a window"
+BOUND = (
+    "three passes with the Hessian's sums over bins and a solve of 14 parameters; then the copy of the window"
+)
+LIMIT_BOUND = "22 profile fits, each with a copy of the window and one to three passes"
+LEVEL = 0.95
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +79,25 @@ def _models():
     return {}
 
 
+def limits(batch, _):
+    return METHODS["asymptotic"](batch, Settings(LEVEL))
+
+
+def cls_by_pyhf(batch, number):
+    """Return pyhf's CLs, observed and expected, at darkscan's limits."""
+    found = limits(batch, number).yield_limit
+    return [cls_at(batch, w, found[w]) for w in range(number)]
+
+
+def cls_at(batch, w, signal_yield):
+    data, model = pyhf_model(batch, w)[::-1]
+    start, bounds = model.config.suggested_init(), model.config.suggested_bounds()
+    start[model.config.poi_index] = signal_yield
+    bounds[model.config.poi_index] = (0.0, 10.0 * signal_yield)
+    options = {"init_pars": start, "par_bounds": bounds, "test_stat": "qtilde"}
+    return pyhf.infer.hypotest(signal_yield, data, model, return_expected_set=True, **options)
+
+
 def pyhf_model(batch, w):
     """Return pyhf's model of a window and its data, made once: building takes longer than a fit."""
     if w not in _models():
@@ -94,6 +120,14 @@ def test_all_give_the_same_answers(batch):
     assert abs(best[model.config.poi_index] - ours.yields[0]) < 0.1 * ours.errors[0]
 
 
+def test_pyhf_finds_the_same_limit(batch):
+    observed, bands = cls_by_pyhf(batch, 1)[0]
+    found = limits(batch, 1)
+    assert float(observed) == pytest.approx(1.0 - LEVEL, rel=3e-2)
+    above = found.expected[0] > found.yield_limit[0]
+    assert [float(value) > 1.0 - LEVEL for value in bands] == above.tolist()
+
+
 FITS = {
     "darkscan": (lambda batch, _: fit(batch), WINDOWS, 20),
     "iminuit at strategy 2, the likelihood in numpy": (by_minuit, 3, 3),
@@ -106,3 +140,16 @@ def test_fit(race, batch, who):
     work, number, rounds = FITS[who]
     run = partial(work, batch, number)
     race(FIT_GROUP, who, run, items=number, unit="window", rounds=rounds, bound=BOUND)
+
+
+LIMITS = {
+    "darkscan": (limits, WINDOWS, 10),
+    "pyhf, one value of CLs": (cls_by_pyhf, 1, 1),
+}
+
+
+@pytest.mark.parametrize("who", LIMITS)
+def test_limit(race, batch, who):
+    work, number, rounds = LIMITS[who]
+    run = partial(work, batch, number)
+    race(LIMIT_GROUP, who, run, items=number, unit="window", rounds=rounds, bound=LIMIT_BOUND)

@@ -1,5 +1,7 @@
 """Fits with constrained nuisances against iminuit, pyhf and the linear engine."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyhf
 import pytest
@@ -200,6 +202,43 @@ def test_a_window_gives_the_same_bits_in_any_company():
         shuffled = fit(batch.select(order))
         for name in ("yields", "errors", "nll", "pulls", "pull_errors", "status", "attempts"):
             assert np.array_equal(getattr(shuffled, name), getattr(together, name)[order], equal_nan=True)
+
+
+@pytest.mark.parametrize("delta", [0.0, 0.2])
+def test_terms_out_of_use_change_no_bit(delta):
+    own = problem(30.0, windows=8, delta=delta)
+    effects, junk = own.nuisances, np.random.default_rng(3).normal(size=(8, 2, 40))
+    norm = np.insert(effects.norm, [3, 3], 0.3, axis=2)
+    uncertain = np.insert(effects.uncertain, [3, 3], True)
+    wider = replace(effects, norm=norm, shape_sample=effects.shape_sample + 2, uncertain=uncertain)
+    background = np.concatenate([own.background, junk], axis=1)
+    among = BinnedProblem(own.counts, own.signal, background, terms=np.full(8, 2), nuisances=wider)
+    alone, padded = fit(own), fit(among)
+    for name in ("yields", "errors", "nll", "pulls", "pull_errors", "status", "attempts"):
+        assert np.array_equal(getattr(padded, name), getattr(alone, name), equal_nan=True)
+
+
+@pytest.mark.parametrize(("rate", "close"), [(0.2, 1e-4), (5.0, 1e-5), (500.0, 1e-6)])
+def test_samples_without_events_change_nothing(rate, close):
+    """With many samples the Hessian is summed by parameters, with few by samples.
+
+    Errors are those before the last step, of 1e-3 σ at most: by rounding, one of two fits takes another.
+    """
+    few = problem(rate, windows=10)
+    effects = few.nuisances
+    nothing = np.zeros((10, 12, 40))
+    many = replace(
+        effects,
+        norm=np.concatenate([effects.norm, np.full((10, 6, 12, 2), 0.2)], axis=2),
+        fixed=np.concatenate([effects.fixed, nothing], axis=1),
+        uncertain=np.ones(16, dtype=bool),
+    )
+    ours, other = fit(few), fit(replace(few, nuisances=many))
+    assert other.status.tolist() == ours.status.tolist()
+    assert np.abs(other.yields - ours.yields).max() < 1e-5 * ours.errors.max()
+    assert other.errors == pytest.approx(ours.errors, rel=close)
+    assert other.pulls == pytest.approx(ours.pulls, abs=1e-5)
+    assert other.pull_errors == pytest.approx(ours.pull_errors, rel=close)
 
 
 @pytest.mark.parametrize("delta", [0.0, 0.01, 0.3, 1.0])

@@ -2,8 +2,6 @@
 
 import math
 
-import numpy as np
-
 from scanner.kernels import jit
 from scanner.kernels.algebra import Flags, Floats, solve
 from scanner.kernels.constrained.arrays import (
@@ -15,24 +13,30 @@ from scanner.kernels.constrained.arrays import (
     MATRIX,
     MIXED,
     MODE,
+    NORM,
     NUISANCES,
     OWNER,
+    PAIR_ROWS,
+    PAIR_WEIGHTS,
+    PAIRS,
     PARAMETERS,
-    SAMPLES,
+    SAMPLE_ROWS,
     SCALE,
     SIZES,
+    SPARE,
+    STATIC,
     TERMS,
     UNCERTAIN_SLOPE,
     Given,
     Window,
     allocate,
-    live_bins,
-    load,
 )
+from scanner.kernels.constrained.loading import live_bins, load
 from scanner.kernels.constrained.window import descend_constrained, excess_over_saturated, fit_constrained
+from scanner.kernels.lean import lean
 from scanner.kernels.linear.profile import set_tangent_of_free_fit
 from scanner.kernels.linear.window import IMPOSSIBLE, usable
-from scanner.kernels.linear.workspace import EXPECTED, SLOPE, TANGENT, THETA
+from scanner.kernels.linear.workspace import CHANGE, EXPECTED, SLOPE, TANGENT, THETA
 
 ERROR, NLL, EDM, YIELD_SLOPE, INFORMATION, LIVE = range(6)
 """Columns of the numbers of a fit: the error of the yield, the NLL above that of the saturated model, an
@@ -78,7 +82,7 @@ def fit_constrained_windows(
             _copy_parameters(window, TANGENT, tangent[w])
             tangent[w, -1] = 1.0
             last = window[SIZES][PARAMETERS] - 1
-            _set_errors(window[MATRIX], last + 1 if free else last, pull_errors[w])
+            _set_errors(window[MATRIX], last + 1 if free else last, window[SPARE], pull_errors[w])
             numbers[w, ERROR] = window[MATRIX][last, last] if free else 0.0
             numbers[w, NLL] = excess_over_saturated(window)
             numbers[w, LIVE] = live_bins(window)
@@ -86,7 +90,7 @@ def fit_constrained_windows(
             _copy_bins(window, expected[w], beta[w])
 
 
-@jit
+@lean
 def _fit(window: Window, fixed: float, start: Floats) -> tuple[int, float, int]:
     """Fit from the start, or from nothing where there is none or it leads nowhere."""
     coefficients, last = window[COEFFICIENTS], window[SIZES][PARAMETERS] - 1
@@ -100,7 +104,7 @@ def _fit(window: Window, fixed: float, start: Floats) -> tuple[int, float, int]:
     return fit_constrained(window, fixed)
 
 
-@jit
+@lean
 def _set_tangent(window: Window, free: bool) -> None:
     """Set dθ/ds from the factor of the Hessian."""
     coefficients, matrix, last = window[COEFFICIENTS], window[MATRIX], window[SIZES][PARAMETERS] - 1
@@ -112,7 +116,7 @@ def _set_tangent(window: Window, free: bool) -> None:
         solve(matrix, last, coefficients, TANGENT, TANGENT)
 
 
-@jit
+@lean
 def _copy_parameters(window: Window, row: int, target: Floats) -> None:
     used = window[SIZES][NUISANCES] + window[SIZES][TERMS]
     for i in range(used):
@@ -120,7 +124,7 @@ def _copy_parameters(window: Window, row: int, target: Floats) -> None:
     target[-1] = window[COEFFICIENTS][row, used]
 
 
-@jit
+@lean
 def _copy_bins(window: Window, expected: Floats, beta: Floats) -> None:
     bins = window[BINS]
     certain = window[SIZES][MODE] == CERTAIN
@@ -129,37 +133,58 @@ def _copy_bins(window: Window, expected: Floats, beta: Floats) -> None:
         beta[b] = 1.0 if certain else bins[BETA, b]
 
 
-@jit
+@lean
 def _sum_signal(window: Window) -> tuple[float, float]:
     """Return dNLL/ds, which only the signal's samples move at a minimum over the rest, and Σ(S²/ν)."""
-    samples, bins, owner, scale = window[SAMPLES], window[BINS], window[OWNER], window[SCALE]
-    last, mixed = window[SIZES][PARAMETERS] - 1, window[SIZES][MODE] == MIXED
-    slope = information = 0.0
+    bins, pairs, scale, weights = window[BINS], window[PAIRS], window[SCALE], window[PAIR_WEIGHTS]
+    first, signal = window[SIZES][SAMPLE_ROWS], window[SIZES][PARAMETERS] - 1
+    slope = 0.0
+    bins[CHANGE] = 0.0
+    for i in range(first):
+        if window[OWNER][i] == signal:
+            slope += _add_static(window, i, scale[NORM, i], i)
+    for e in range(window[SIZES][PAIR_ROWS]):
+        i = pairs[e, 1]
+        if window[OWNER][i] == signal:
+            slope += _add_static(window, first + 2 * e, scale[NORM, i] * weights[e, 0], i)
+            slope += _add_static(window, first + 2 * e + 1, scale[NORM, i] * weights[e, 1], i)
+    information = 0.0
     for b in range(bins.shape[1]):
-        signal = 0.0
-        for i in range(owner.size):
-            if owner[i] == last:
-                uncertain = mixed and scale[FLAG, i] > 0.0
-                slope += samples[i, b] * (bins[UNCERTAIN_SLOPE, b] if uncertain else bins[SLOPE, b])
-                signal += samples[i, b]
-        information += signal * signal / max(bins[EXPECTED, b], TINY)
+        information += bins[CHANGE, b] * bins[CHANGE, b] / max(bins[EXPECTED, b], TINY)
     return slope, information
 
 
-@jit
-def _set_errors(factor: Floats, size: int, errors: Floats) -> None:
+@lean
+def _add_static(window: Window, row: int, weight: float, sample: int) -> float:
+    """Add a static row of a sample to CHANGE; return its sum times the slope."""
+    static, bins = window[STATIC], window[BINS]
+    uncertain = window[SIZES][MODE] == MIXED and window[SCALE][FLAG, sample] > 0.0
+    slope, total = UNCERTAIN_SLOPE if uncertain else SLOPE, 0.0
+    for b in range(bins.shape[1]):
+        value = weight * static[row, b]
+        bins[CHANGE, b] += value
+        total += value * bins[slope, b]
+    return total
+
+
+@lean
+def _set_errors(factor: Floats, size: int, inverse: Floats, errors: Floats) -> None:
     """Set the square roots of the first diagonal elements of the inverse, from the Cholesky factor.
 
-    The reciprocals of the pivots stand on the diagonal. Row j of the inverse factor's column is solved
-    downwards; its squares sum to the element.
+    The reciprocals of the pivots stand on the diagonal. Rows of the factor's inverse follow from those
+    above; the squares of a column sum to the element.
     """
-    column = np.empty(size)
     for j in range(errors.size):
-        total = 0.0
-        for i in range(j, size):
-            value = 1.0 if i == j else 0.0
-            for k in range(j, i):
-                value -= factor[i, k] * column[k]
-            column[i] = value * factor[i, i]
-            total += column[i] * column[i]
-        errors[j] = math.sqrt(total)
+        errors[j] = 0.0
+    for i in range(size):
+        for j in range(errors.size):
+            inverse[i, j] = 1.0 if i == j else 0.0
+        for k in range(i):
+            weight = factor[i, k]
+            for j in range(errors.size):
+                inverse[i, j] -= weight * inverse[k, j]
+        for j in range(errors.size):
+            inverse[i, j] *= factor[i, i]
+            errors[j] += inverse[i, j] * inverse[i, j]
+    for j in range(errors.size):
+        errors[j] = math.sqrt(errors[j])

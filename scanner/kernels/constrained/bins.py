@@ -16,7 +16,6 @@ positivity boundary.
 
 import math
 
-from scanner.kernels import jit
 from scanner.kernels.algebra import Floats
 from scanner.kernels.constrained.arrays import (
     BETA,
@@ -32,13 +31,14 @@ from scanner.kernels.constrained.arrays import (
     UNCERTAIN_SLOPE,
     VARIANCE,
 )
+from scanner.kernels.lean import lean
 from scanner.kernels.linear.workspace import CURVE, DATA, EXPECTED, SLOPE
 
 TINY = 1e-300
 ROUNDING = 1e-12
 
 
-@jit
+@lean
 def set_bins(bins: Floats, mode: int) -> tuple[int, int]:
     """Set slopes and curvatures; return how many bins are impossible, and how many empty ones negative.
 
@@ -47,7 +47,7 @@ def set_bins(bins: Floats, mode: int) -> tuple[int, int]:
     return _set_certain(bins) if mode == CERTAIN else _set_uncertain(bins, mode == PURE)
 
 
-@jit
+@lean
 def _set_certain(bins: Floats) -> tuple[int, int]:
     bad = negative = 0
     for b in range(bins.shape[1]):
@@ -61,7 +61,7 @@ def _set_certain(bins: Floats) -> tuple[int, int]:
     return bad, negative
 
 
-@jit
+@lean
 def _set_uncertain(bins: Floats, pure: bool) -> tuple[int, int]:
     bad = negative = 0
     for b in range(bins.shape[1]):
@@ -91,7 +91,7 @@ def _set_uncertain(bins: Floats, pure: bool) -> tuple[int, int]:
     return bad, negative
 
 
-@jit
+@lean
 def _profile(
     n: float, measured: float, uncertain: float, certain: float, variance: float, centre: float
 ) -> tuple[float, float, float, float]:

@@ -9,9 +9,9 @@ a bin with statistical uncertainty is soft, since β gives way, and its curvatur
 
 import math
 
-from scanner.kernels import jit
 from scanner.kernels.algebra import Floats, combine
 from scanner.kernels.constrained.arrays import (
+    BASIS_ROWS,
     BETA,
     BINS,
     CERTAIN,
@@ -28,6 +28,7 @@ from scanner.kernels.constrained.arrays import (
     OWNER,
     PURE,
     ROWS,
+    SAMPLE_ROWS,
     SAMPLES,
     SCALE,
     SIZES,
@@ -36,9 +37,11 @@ from scanner.kernels.constrained.arrays import (
     UNCERTAIN_SLOPE,
     Window,
 )
+from scanner.kernels.constrained.basis import set_expected_step
 from scanner.kernels.constrained.derivatives import differentiate
-from scanner.kernels.constrained.model import evaluate, set_samples
+from scanner.kernels.constrained.model import evaluate, set_samples, set_weights
 from scanner.kernels.constrained.newton import DECREMENT, newton_step, search
+from scanner.kernels.lean import lean
 from scanner.kernels.linear.interior import FRACTION, LAST_TARGET, PIVOT_ZERO, minimise_on_boundary
 from scanner.kernels.linear.workspace import (
     CHANGE,
@@ -59,7 +62,7 @@ STRAY = 1e8
 DEAD = 1e-200
 
 
-@jit
+@lean
 def centre(window: Window, free: int) -> bool:
     """Move the free coefficients to where every bin is positive, at the present nuisances.
 
@@ -86,7 +89,7 @@ def centre(window: Window, free: int) -> bool:
     return found and possible
 
 
-@jit
+@lean
 def _mean(rows: Floats, row: int) -> float:
     total = 0.0
     for b in range(rows.shape[1]):
@@ -94,7 +97,7 @@ def _mean(rows: Floats, row: int) -> float:
     return float(total / rows.shape[1])
 
 
-@jit
+@lean
 def _reached(linear: Floats, b: int) -> bool:
     for i in range(linear.shape[0]):  # noqa: SIM110  (numba compiles loops, not generators)
         if linear[i, b] != 0.0:
@@ -102,35 +105,36 @@ def _reached(linear: Floats, b: int) -> bool:
     return False
 
 
-@jit
+@lean
 def set_linear(window: Window) -> None:
     """Set the templates at the present nuisances: background terms, signal, sum of the fixed samples."""
     linear, samples, owner, scale = window[LINEAR], window[SAMPLES], window[OWNER], window[SCALE]
     nuisances, terms = window[SIZES][NUISANCES], window[SIZES][TERMS]
+    set_weights(window)
     set_samples(window)
     linear[:] = 0.0
-    for i in range(owner.size):
+    for i in range(window[SIZES][SAMPLE_ROWS]):
         if owner[i] >= 0 or scale[CONSTANT, i] > 0.0:
             row = owner[i] - nuisances if owner[i] >= 0 else terms + 1
             for b in range(linear.shape[1]):
                 linear[row, b] += samples[i, b]
 
 
-@jit
+@lean
 def keep_counts(bins: Floats) -> None:
     """Keep the counts while targets take their place."""
     for b in range(bins.shape[1]):
         bins[COUNTS, b] = bins[DATA, b]
 
 
-@jit
+@lean
 def restore_counts(bins: Floats) -> None:
     """Put the counts back."""
     for b in range(bins.shape[1]):
         bins[DATA, b] = bins[COUNTS, b]
 
 
-@jit
+@lean
 def minimise_inside(window: Window, free: int) -> tuple[bool, float]:
     """Minimise over the first `free` parameters from the present ones, where every bin is positive.
 
@@ -172,7 +176,7 @@ def minimise_inside(window: Window, free: int) -> tuple[bool, float]:
     return converged, edm
 
 
-@jit
+@lean
 def _set_slopes(bins: Floats, pure: bool, certain: bool) -> None:
     for b in range(bins.shape[1]):
         if _is_bound(bins, b):
@@ -182,11 +186,14 @@ def _set_slopes(bins: Floats, pure: bool, certain: bool) -> None:
                 bins[UNCERTAIN_SLOPE, b] = slope * bins[BETA, b]
 
 
-@jit
+@lean
 def _set_change(window: Window, pure: bool) -> None:
     """Set CHANGE to the downward step of ν to first order."""
     bins = window[BINS]
-    combine(window[ROWS], window[COEFFICIENTS], STEP, bins, CHANGE)
+    if window[SIZES][BASIS_ROWS] > 0:
+        set_expected_step(window, CHANGE)
+    else:
+        combine(window[ROWS], window[COEFFICIENTS], STEP, bins, CHANGE)
     for b in range(bins.shape[1]):
         if bins[SPREAD, b] > 0.0:
             curve = bins[DATA, b] / bins[EXPECTED, b] ** 2
@@ -196,12 +203,12 @@ def _set_change(window: Window, pure: bool) -> None:
             bins[CHANGE, b] = change / (1.0 + bins[SPREAD, b] * curve)
 
 
-@jit
+@lean
 def _is_bound(bins: Floats, b: int) -> bool:
     return bool(bins[MULTIPLIER, b] > 0.0)
 
 
-@jit
+@lean
 def _first_target(bins: Floats) -> tuple[float, float]:
     """Set the multipliers of empty bins; return the first and the last target."""
     total = largest = 0.0
@@ -215,13 +222,13 @@ def _first_target(bins: Floats) -> tuple[float, float]:
     return float(target), LAST_TARGET * max(largest, 100.0)
 
 
-@jit
+@lean
 def _aim(bins: Floats, target: float) -> None:
     for b in range(bins.shape[1]):
         bins[DATA, b] = target if bins[MULTIPLIER, b] > 0.0 else bins[COUNTS, b]
 
 
-@jit
+@lean
 def _bend(bins: Floats, pure: bool) -> None:
     """Set the curvature of bounded bins by m/ν in place of τ/ν²."""
     for b in range(bins.shape[1]):
@@ -232,7 +239,7 @@ def _bend(bins: Floats, pure: bool) -> None:
             bins[CURVE, b] = curve
 
 
-@jit
+@lean
 def _lengths(bins: Floats, target: float) -> tuple[float, float]:
     """Return how far the step and that of the multipliers may go; CHANGE is the downward step of ν."""
     primal = dual = 1.0
@@ -247,7 +254,7 @@ def _lengths(bins: Floats, target: float) -> tuple[float, float]:
     return primal, dual
 
 
-@jit
+@lean
 def _step_multipliers(bins: Floats, target: float, dual: float) -> None:
     for b in range(bins.shape[1]):
         if _is_bound(bins, b):
@@ -255,7 +262,7 @@ def _step_multipliers(bins: Floats, target: float, dual: float) -> None:
             bins[MULTIPLIER, b] = m + dual * ((target + m * bins[CHANGE, b]) / expected - m)
 
 
-@jit
+@lean
 def _confine(bins: Floats, target: float) -> None:
     """Keep mν within a wide range of its target."""
     for b in range(bins.shape[1]):
@@ -264,7 +271,7 @@ def _confine(bins: Floats, target: float) -> None:
             bins[MULTIPLIER, b] = min(max(bins[MULTIPLIER, b], central / STRAY), central * STRAY)
 
 
-@jit
+@lean
 def _gap(bins: Floats) -> float:
     total = 0.0
     for b in range(bins.shape[1]):

@@ -8,9 +8,10 @@ between, Δ linear beyond ±1 and a polynomial between, both twice continuously 
 
 import math
 
-from scanner.kernels import jit
 from scanner.kernels.algebra import Floats, combine
 from scanner.kernels.constrained.arrays import (
+    ACTING,
+    ACTS,
     BINS,
     COEFFICIENTS,
     CONSTANT,
@@ -24,101 +25,115 @@ from scanner.kernels.constrained.arrays import (
     NORM,
     NUISANCES,
     OWNER,
+    PAIR_ROWS,
     PAIR_WEIGHTS,
     PAIRS,
     PRESENT,
     RATIOS,
+    SAMPLE_ROWS,
     SAMPLES,
     SCALE,
-    SHAPES,
     SIZES,
-    TEMPLATES,
+    STATIC,
+    TOTAL,
     UNCERTAIN,
-    UNCERTAIN_FACTOR,
+    UNCERTAIN_PART,
+    WEIGHTS,
     WHOLE,
     Window,
 )
 from scanner.kernels.constrained.bins import set_bins
+from scanner.kernels.lean import lean
 from scanner.kernels.linear.workspace import EXPECTED, THETA
 
 ONLY_CERTAIN, ONLY_UNCERTAIN, ALL = 0.0, 1.0, 2.0
 
 
-@jit
+@lean
 def evaluate(window: Window) -> tuple[bool, bool]:
-    """Set samples, expectation and the terms of every bin from the present parameters.
+    """Set the expectation and the terms of every bin from the present parameters.
 
     Returns
     -------
     possible : whether the NLL is finite and no bin is negative
     blocked : whether it is empty bins alone that are negative
     """
-    bins, scale, samples = window[BINS], window[SCALE], window[SAMPLES]
-    positive = set_samples(window)
-    combine(samples, scale, FACTOR, bins, EXPECTED)
+    bins, static, weights = window[BINS], window[STATIC], window[WEIGHTS]
+    positive = set_weights(window)
+    combine(static, weights, TOTAL, bins, EXPECTED)
     mode = window[SIZES][MODE]
     if mode == MIXED:
-        combine(samples, scale, UNCERTAIN_FACTOR, bins, UNCERTAIN)
+        combine(static, weights, UNCERTAIN_PART, bins, UNCERTAIN)
     bad, negative = set_bins(bins, mode)
     return positive and bad == 0 and negative == 0, positive and bad == 0
 
 
-@jit
-def set_samples(window: Window) -> bool:
-    """Set samples and factors from the present parameters; return whether normalisations are positive."""
+@lean
+def set_weights(window: Window) -> bool:
+    """Set factors, normalisations and what each static row counts; return whether these are positive."""
     _set_factors(window)
-    positive = _set_norms(window[EFFECTS], window[COEFFICIENTS], window[RATIOS], window[SCALE])
+    positive = _set_norms(window)
     _set_pair_weights(window)
-    templates, samples, scale = window[TEMPLATES], window[SAMPLES], window[SCALE]
-    for i in range(templates.shape[0]):
-        norm = scale[NORM, i]
-        for b in range(templates.shape[1]):
-            samples[i, b] = norm * templates[i, b]
-    pairs, weights = window[PAIRS], window[PAIR_WEIGHTS]
-    for e in range(pairs.shape[0]):
-        i = pairs[e, 1]
-        if i >= 0:
-            add_pair(
-                samples, i, window[SHAPES], e, scale[NORM, i] * weights[e, 0], scale[NORM, i] * weights[e, 1]
-            )
+    weights, scale = window[WEIGHTS], window[SCALE]
+    first = window[SIZES][SAMPLE_ROWS]
+    for i in range(first):
+        weights[TOTAL, i] = scale[FACTOR, i] * scale[NORM, i]
+        weights[UNCERTAIN_PART, i] = weights[TOTAL, i] * scale[FLAG, i]
+    for e in range(window[SIZES][PAIR_ROWS]):
+        i, up, down = window[PAIRS][e, 1], window[PAIR_WEIGHTS][e, 0], window[PAIR_WEIGHTS][e, 1]
+        for row in (TOTAL, UNCERTAIN_PART):
+            weights[row, first + 2 * e] = weights[row, i] * up
+            weights[row, first + 2 * e + 1] = weights[row, i] * down
     return positive
 
 
-@jit
-def add_pair(rows: Floats, row: int, shapes: Floats, pair: int, up: float, down: float) -> None:
+@lean
+def set_samples(window: Window) -> None:
+    """Set the samples without their free factors, at the weights as they are."""
+    static, samples, scale = window[STATIC], window[SAMPLES], window[SCALE]
+    pairs, weights = window[PAIRS], window[PAIR_WEIGHTS]
+    for i in range(window[SIZES][SAMPLE_ROWS]):
+        norm = scale[NORM, i]
+        for b in range(static.shape[1]):
+            samples[i, b] = norm * static[i, b]
+    for e in range(window[SIZES][PAIR_ROWS]):
+        i = pairs[e, 1]
+        add_pair(window, samples, i, e, scale[NORM, i] * weights[e, 0], scale[NORM, i] * weights[e, 1])
+
+
+@lean
+def add_pair(window: Window, rows: Floats, row: int, pair: int, up: float, down: float) -> None:
     """Add the changes of a template at ±1, times their weights, to a row."""
-    if up == 0.0 and down == 0.0:
-        return
+    static, first = window[STATIC], window[SIZES][SAMPLE_ROWS] + 2 * pair
     for b in range(rows.shape[1]):
-        rows[row, b] += up * shapes[2 * pair, b] + down * shapes[2 * pair + 1, b]
+        rows[row, b] += up * static[first, b] + down * static[first + 1, b]
 
 
-@jit
+@lean
 def _set_factors(window: Window) -> None:
     scale, owner, coefficients = window[SCALE], window[OWNER], window[COEFFICIENTS]
-    for i in range(owner.size):
-        factor = coefficients[THETA, owner[i]] if owner[i] >= 0 else scale[CONSTANT, i]
-        scale[FACTOR, i] = factor
-        scale[UNCERTAIN_FACTOR, i] = factor * scale[FLAG, i]
+    for i in range(window[SIZES][SAMPLE_ROWS]):
+        scale[FACTOR, i] = coefficients[THETA, owner[i]] if owner[i] >= 0 else scale[CONSTANT, i]
 
 
-@jit
-def _set_norms(effects: Floats, coefficients: Floats, ratios: Floats, scale: Floats) -> bool:
-    for i in range(scale.shape[1]):
-        scale[NORM, i] = 1.0
-    impossible = 0
-    for j in range(effects.shape[0]):
-        for i in range(effects.shape[1]):
-            if effects[j, i, PRESENT] != 0.0:
-                norm, first, second = norm_factor(effects[j, i], coefficients[THETA, j])
-                scale[NORM, i] *= norm
-                ratios[0, j, i] = first
-                ratios[1, j, i] = second
+@lean
+def _set_norms(window: Window) -> bool:
+    effects, ratios, scale, acts = window[EFFECTS], window[RATIOS], window[SCALE], window[ACTS]
+    acting, coefficients, impossible = window[ACTING], window[COEFFICIENTS], 0
+    for i in range(window[SIZES][SAMPLE_ROWS]):
+        total = 1.0
+        for a in range(acts[i]):
+            ratios[0, i, a] = ratios[1, i, a] = 0.0
+            if effects[i, a, PRESENT] > 0.0:
+                norm, first, second = norm_factor(effects[i, a], coefficients[THETA, acting[i, a]])
+                total *= norm
+                ratios[0, i, a], ratios[1, i, a] = first, second
                 impossible += not norm > 0.0
+        scale[NORM, i] = total
     return impossible == 0
 
 
-@jit
+@lean
 def norm_factor(effect: Floats, alpha: float) -> tuple[float, float, float]:
     """Return g, g′/g and g″/g."""
     if alpha >= 1.0:
@@ -139,10 +154,10 @@ def norm_factor(effect: Floats, alpha: float) -> tuple[float, float, float]:
     return value, first / value, second / value
 
 
-@jit
+@lean
 def _set_pair_weights(window: Window) -> None:
     pairs, weights, coefficients = window[PAIRS], window[PAIR_WEIGHTS], window[COEFFICIENTS]
-    for e in range(pairs.shape[0]):
+    for e in range(window[SIZES][PAIR_ROWS]):
         x = coefficients[THETA, pairs[e, 0]]
         weights[e, 4] = weights[e, 5] = 0.0
         if x >= 1.0:
@@ -159,32 +174,33 @@ def _set_pair_weights(window: Window) -> None:
             weights[e, 4], weights[e, 5] = bend, bend
 
 
-@jit
+@lean
 def set_rows(window: Window, rows: Floats, kind: float) -> None:
     """Set the derivatives of the sum of all, of the uncertain or of the certain samples."""
-    nuisances = window[SIZES][NUISANCES]
+    nuisances, sizes = window[SIZES][NUISANCES], window[SIZES]
     samples, scale, owner, ratios = window[SAMPLES], window[SCALE], window[OWNER], window[RATIOS]
+    set_samples(window)
     rows[:nuisances] = 0.0
     if kind != ALL:
         rows[nuisances:] = 0.0
-    for i in range(owner.size):
+    for i in range(sizes[SAMPLE_ROWS]):
         if kind != ALL and scale[FLAG, i] != kind:
             continue
         if owner[i] >= 0:
-            _put(rows, owner[i], samples, i, kind == ALL and i < window[SIZES][WHOLE])
-        for j in range(nuisances):
-            if ratios[0, j, i] != 0.0:
-                _add(rows, j, samples, i, ratios[0, j, i] * scale[FACTOR, i])
+            _put(rows, owner[i], samples, i, kind == ALL and i < sizes[WHOLE])
+        for a in range(window[ACTS][i]):
+            if ratios[0, i, a] != 0.0:
+                _add(rows, window[ACTING][i, a], samples, i, ratios[0, i, a] * scale[FACTOR, i])
     _add_shapes(window, rows, kind)
 
 
-@jit
+@lean
 def _add(rows: Floats, row: int, samples: Floats, sample: int, weight: float) -> None:
     for b in range(rows.shape[1]):
         rows[row, b] += weight * samples[sample, b]
 
 
-@jit
+@lean
 def _put(rows: Floats, row: int, samples: Floats, sample: int, first: bool) -> None:
     if first:
         for b in range(rows.shape[1]):
@@ -193,11 +209,11 @@ def _put(rows: Floats, row: int, samples: Floats, sample: int, first: bool) -> N
         _add(rows, row, samples, sample, 1.0)
 
 
-@jit
+@lean
 def _add_shapes(window: Window, rows: Floats, kind: float) -> None:
     pairs, weights, scale = window[PAIRS], window[PAIR_WEIGHTS], window[SCALE]
-    for e in range(pairs.shape[0]):
+    for e in range(window[SIZES][PAIR_ROWS]):
         j, i = pairs[e, 0], pairs[e, 1]
-        if i >= 0 and (kind == ALL or scale[FLAG, i] == kind):
+        if kind == ALL or scale[FLAG, i] == kind:
             size = scale[FACTOR, i] * scale[NORM, i]
-            add_pair(rows, j, window[SHAPES], e, size * weights[e, 2], size * weights[e, 3])
+            add_pair(window, rows, j, e, size * weights[e, 2], size * weights[e, 3])

@@ -7,7 +7,6 @@ the NLL falls by a fair part of what its slope promises (Armijo).
 
 import math
 
-from scanner.kernels import jit
 from scanner.kernels.algebra import PIVOT_FLOOR, Floats, factorise, solve
 from scanner.kernels.constrained.arrays import (
     BASE,
@@ -19,14 +18,13 @@ from scanner.kernels.constrained.arrays import (
     MODE,
     NUISANCES,
     OBSERVED,
-    PARAMETERS,
     PENALTY,
     SIZES,
-    SPARE,
     Window,
 )
-from scanner.kernels.constrained.derivatives import differentiate
+from scanner.kernels.constrained.derivatives import differentiate, set_gauss_newton
 from scanner.kernels.constrained.model import evaluate
+from scanner.kernels.lean import lean
 from scanner.kernels.linear.difference import divergence
 from scanner.kernels.linear.newton import BLOCKED, CONVERGED, EXHAUSTED, UNDETERMINED
 from scanner.kernels.linear.workspace import CHANGE, EXPECTED, GRADIENT, STEP, THETA
@@ -39,7 +37,7 @@ ARMIJO = 1e-4
 RIDGE, RIDGE_GROWTH, RIDGES = 1e-6, 30.0, 12
 
 
-@jit
+@lean
 def minimise_constrained(window: Window, free: int) -> tuple[int, float]:
     """Minimise over the first `free` parameters from the present ones, which are evaluated.
 
@@ -64,39 +62,29 @@ def minimise_constrained(window: Window, free: int) -> tuple[int, float]:
     return EXHAUSTED, 0.5 * decrement
 
 
-@jit
+@lean
 def newton_step(window: Window, free: int, floor: float) -> tuple[float, bool]:
     """Set STEP; return the Newton decrement squared and whether the Hessian is positive definite.
 
     The decrement is NaN where the free coefficients are not determined at all.
     """
-    matrix, spare, coefficients = window[MATRIX], window[SPARE], window[COEFFICIENTS]
+    matrix, coefficients = window[MATRIX], window[COEFFICIENTS]
     for i in range(free, coefficients.shape[1]):
         coefficients[STEP, i] = 0.0
     if factorise(matrix, free, floor):
         return solve(matrix, free, coefficients, GRADIENT, STEP), True
-    _take(spare, matrix, window)
-    if factorise(matrix, free, floor):
-        return solve(matrix, free, coefficients, GRADIENT, STEP), False
-    ridge = RIDGE
-    for _ in range(RIDGES):
-        _take(spare, matrix, window)
+    ridge = 0.0
+    for _ in range(RIDGES + 1):
+        set_gauss_newton(window)
         for i in range(free):
             matrix[i, i] += ridge * abs(matrix[i, i])
         if factorise(matrix, free, floor):
             return solve(matrix, free, coefficients, GRADIENT, STEP), False
-        ridge *= RIDGE_GROWTH
+        ridge = max(RIDGE, ridge * RIDGE_GROWTH)
     return math.nan, False
 
 
-@jit
-def _take(source: Floats, target: Floats, window: Window) -> None:
-    for i in range(window[SIZES][PARAMETERS]):
-        for k in range(i + 1):
-            target[i, k] = source[i, k]
-
-
-@jit
+@lean
 def search(window: Window, free: int, longest: float, decrement: float) -> tuple[float, bool]:
     """Step down from the present parameters; return the length, and whether an empty bin is in the way.
 
@@ -122,7 +110,7 @@ def search(window: Window, free: int, longest: float, decrement: float) -> tuple
     return 0.0, False
 
 
-@jit
+@lean
 def remember(window: Window) -> float:
     """Keep parameters and expectation as the point before a step; return the sum of the penalties."""
     bins, coefficients = window[BINS], window[COEFFICIENTS]
@@ -133,7 +121,7 @@ def remember(window: Window) -> float:
     return penalties(window)
 
 
-@jit
+@lean
 def penalties(window: Window) -> float:
     """Return the template statistics' part of the NLL."""
     bins = window[BINS]
@@ -144,14 +132,14 @@ def penalties(window: Window) -> float:
     return total
 
 
-@jit
+@lean
 def move(coefficients: Floats, free: int, length: float) -> None:
     """Set the parameters `length` steps away from those before."""
     for i in range(free):
         coefficients[THETA, i] = coefficients[BASE, i] - length * coefficients[STEP, i]
 
 
-@jit
+@lean
 def change_since(window: Window, penalty: float) -> float:
     """Return how much the NLL changed since `remember` returned `penalty`."""
     bins, coefficients = window[BINS], window[COEFFICIENTS]
@@ -161,7 +149,7 @@ def change_since(window: Window, penalty: float) -> float:
     return total + constraint_change(coefficients, BASE, window[SIZES][NUISANCES])
 
 
-@jit
+@lean
 def constraint_change(coefficients: Floats, before: int, nuisances: int) -> float:
     """Return the rise of ½Σ(α−a)² from row `before` to THETA."""
     total = 0.0

@@ -6,7 +6,6 @@ stops that, the interior-point method tries again from a point where every bin i
 
 import math
 
-from scanner.kernels import jit
 from scanner.kernels.algebra import PIVOT_FLOOR, Floats, accumulate, factorise, solve
 from scanner.kernels.constrained.arrays import (
     BINS,
@@ -18,6 +17,7 @@ from scanner.kernels.constrained.arrays import (
     NUISANCES,
     OBSERVED,
     PARAMETERS,
+    SAMPLE_ROWS,
     SCALE,
     SIZES,
     START,
@@ -28,13 +28,14 @@ from scanner.kernels.constrained.arrays import (
 from scanner.kernels.constrained.interior import centre, minimise_inside, set_linear
 from scanner.kernels.constrained.model import evaluate
 from scanner.kernels.constrained.newton import minimise_constrained, penalties
+from scanner.kernels.lean import lean
 from scanner.kernels.linear.difference import divergence
 from scanner.kernels.linear.newton import CONVERGED
 from scanner.kernels.linear.window import BOUNDARY, EMPTY, IMPOSSIBLE, NOT_CONVERGED, OK, SINGULAR, ZERO
 from scanner.kernels.linear.workspace import CHANGE, CURVE, DATA, EXPECTED, GRADIENT, SLOPE, THETA
 
 
-@jit
+@lean
 def fit_constrained(window: Window, fixed: float) -> tuple[int, float, int]:
     """Fit with no knowledge but the data, the signal yield held at `fixed` unless that is NaN.
 
@@ -56,11 +57,11 @@ def fit_constrained(window: Window, fixed: float) -> tuple[int, float, int]:
     return descend_constrained(window, free)
 
 
-@jit
+@lean
 def _count(window: Window) -> float:
     """Return the events in the window, or 1 where fixed samples make even an empty window say something."""
     scale, total = window[SCALE], 0.0
-    for i in range(scale.shape[1]):
+    for i in range(window[SIZES][SAMPLE_ROWS]):
         if scale[CONSTANT, i] > 0.0:
             return 1.0
     for b in range(window[BINS].shape[1]):
@@ -68,7 +69,7 @@ def _count(window: Window) -> float:
     return total
 
 
-@jit
+@lean
 def _start(window: Window, free: int) -> bool:
     """Set the free coefficients to the least-squares solution; return whether they can be told apart."""
     bins, linear, coefficients = window[BINS], window[LINEAR], window[LINEAR_COEFFICIENTS]
@@ -91,7 +92,7 @@ def _start(window: Window, free: int) -> bool:
     return regular
 
 
-@jit
+@lean
 def descend_constrained(window: Window, free: int) -> tuple[int, float, int]:
     """Fit the first `free` parameters from the present ones, which also hold the fixed one."""
     coefficients = window[COEFFICIENTS]
@@ -114,7 +115,7 @@ def descend_constrained(window: Window, free: int) -> tuple[int, float, int]:
     return (BOUNDARY if _touches_zero(window[BINS]) else OK), edm, 2
 
 
-@jit
+@lean
 def _touches_zero(bins: Floats) -> bool:
     touching = 0
     for b in range(bins.shape[1]):
@@ -123,7 +124,7 @@ def _touches_zero(bins: Floats) -> bool:
     return touching > 0
 
 
-@jit
+@lean
 def excess_over_saturated(window: Window) -> float:
     """Return the NLL with its constraints, minus that of the saturated model ν = n."""
     bins, coefficients = window[BINS], window[COEFFICIENTS]

@@ -19,6 +19,7 @@ from scanner import engine, simulation
 from scanner.definition import Search
 from scanner.interpretation import quantity
 from scanner.stats.experiment import CountingData
+from scanner.stats.joint_counts import JointCounts
 from scanner.studies import counts as count_toys
 from scanner.studies.injected import (
     Pulls,
@@ -26,9 +27,11 @@ from scanner.studies.injected import (
     counted_pulls,
     fitted_bench,
     fitted_pulls,
+    joint_pulls,
     stated_bench,
 )
 from scanner.windows.counted import containment, experiments
+from scanner.windows.joint_counted import joint_experiments
 
 LIFETIMES = {"ctau_s": "ctau", "ctau_hprime": "ctau_1"}
 """What processes call the lifetimes that are axes of scans."""
@@ -51,7 +54,7 @@ class Options:
     least : float
         Injected events, if that is more.
     events : bool
-        Whether signals are injected as generated events as well.
+        Whether signals are injected as generated events as well; never where several channels count.
     seed : int
     """
 
@@ -159,7 +162,7 @@ def _one(bench: Workbench, spot: Spot, name: str) -> Injected:
     error = np.nan_to_num(float(row["signal_yield_error"]))
     signal = max(bench.options.least, bench.options.strength * error)
     generated = (np.nan, np.nan, np.nan)
-    if bench.options.events and not engine.stated(bench.search):
+    if bench.options.events and not engine.stated(bench.search) and not _counts_jointly(run):
         bench.scan(name, tuple(signals(bench.search, spot, row, signal)))
         generated = recovered(bench.run(name), cell, spot, signal)
     found = toys(run, cell, signal, bench.options.toys)
@@ -226,6 +229,8 @@ def recovered(run: work.Run, cell: Cell, spot: Spot, signal: float) -> tuple[flo
 def toys(run: work.Run, cell: Cell, signal: float, number: int) -> Pulls:
     """Throw toys of the model of a window, which its data tell, and fit them."""
     names = ("injection", run.search.name, cell.configuration, cell.region, cell.window, cell.index)
+    if _counts_jointly(run):
+        return joint_pulls(joint_window(run, cell), signal, number, *names)
     if run.counting:
         data, contained = counted_window(run, cell)
         return counted_pulls(data, signal * contained, number, *names)
@@ -239,6 +244,23 @@ def toys(run: work.Run, cell: Cell, signal: float, number: int) -> Pulls:
         counts = work.region_counts(run, cell.region, cell.configuration, window)[0]
         made = fitted_bench(search, grid, counts, cell.window, identity)
     return fitted_pulls(made, signal, number)
+
+
+def _counts_jointly(run: work.Run) -> bool:
+    """Tell whether several channels count: their final states are no one process of the generator."""
+    return bool(run.counting) and len(run.search.channels) > 1
+
+
+def joint_window(run: work.Run, cell: Cell) -> JointCounts:
+    """Return the counts of all channels in a window."""
+    search, grid = run.at(cell.configuration, cell.index), run.counting[cell.region]
+    window = slice(cell.window, cell.window + 1)
+    parameters = {**search.configurations[cell.configuration].parameters, **cell.point}
+    names = engine.pass_names(search, cell.region)
+    rows = [run.histograms[name].counts[cell.configuration][window] for name in names]
+    place = (run.store.samples, run.histograms, cell.configuration, window, run.plan.luminosity)
+    simulated = [counted.simulated(name, *place) for name in names]
+    return joint_experiments(search, grid, rows, simulated, window, parameters)[0]
 
 
 def counted_window(run: work.Run, cell: Cell) -> tuple[CountingData, float]:

@@ -16,7 +16,8 @@ from scanner.likelihoods.fit import fit
 from scanner.limits import window_problem
 from scanner.seeds import key_of
 from scanner.stats.experiment import CountingData
-from scanner.studies import counts, linearity
+from scanner.stats.joint_counts import JointCounts
+from scanner.studies import counts, joint_counts, linearity
 from scanner.studies.bench import Bench
 from scanner.studies.cases import Cases, Variables, grouped, mean_and_error, total
 from scanner.windows.grid import WindowGrid
@@ -127,8 +128,21 @@ def _pulls(found: Variables) -> Pulls:
 
 def counted_pulls(data: CountingData, signal: float, toys: int, *names: str | int) -> Pulls:
     """Throw toys of a counting window with a signal [events] in it; random numbers follow from the names."""
-    yields, values = counts.pulls(data, signal, key_of(*names), toys)
-    moments = mean_and_error(np.array(float(toys)), values.sum(), np.square(values).sum())
+    return _summary(*counts.pulls(data, signal, key_of(*names), toys))
+
+
+def joint_pulls(data: JointCounts, signal: float, toys: int, *names: str | int) -> Pulls:
+    """Throw toys of one set of counts of several channels with a signal [events] in all of them."""
+    return _summary(*joint_counts.pulls(data, signal, key_of(*names), toys))
+
+
+def _summary(yields: Floats, values: Floats) -> Pulls:
+    sound = np.isfinite(values)
+    kept, number = values[sound], int(sound.sum())
+    moments = mean_and_error(np.array(float(number)), kept.sum(), np.square(kept).sum())
     return Pulls(
-        toys, 0, float(yields.mean()), *(float(x) for x in (moments.mean, moments.error, moments.width))
+        len(values),
+        len(values) - number,
+        float(yields[sound].mean()),
+        *(float(x) for x in (moments.mean, moments.error, moments.width)),
     )

@@ -127,17 +127,11 @@ def count_channels(
     dict of arrays
         The variables of the limit cube, each with W as first dimension; those of single channels are (W, C).
     """
-    chosen = search.configurations[configuration]
-    parameters = {**chosen.parameters, **point}
-    channels = _channels(search, grid, counts, simulated, block, parameters)
+    parameters = {**search.configurations[configuration].parameters, **point}
     settings = method_settings(search, method)
+    names = (identity, search.configurations[configuration].name)
+    joint, channels = joint_experiments(search, grid, counts, simulated, block, parameters, names)
     seen = np.any([channel.on for channel in channels], axis=0)
-    joint = JointCounts(
-        [channel.counted(efficiency_error(search, grid, block, parameters)) for channel in channels],
-        np.round(np.stack([np.where(seen, channel.share, 1.0) for channel in channels], axis=1), DIGITS),
-        efficiency_error(search, grid, block, parameters),
-        window_keys(identity, chosen.name, grid.region, block),
-    )
     known = memory or JointMemory()
     limits = known.joint(joint, settings, method)
     efficiency: Floats = np.sum([channel.rate for channel in channels], axis=0)
@@ -147,6 +141,29 @@ def count_channels(
     inside = np.where(grid.inside[block], efficiency, np.nan)
     results |= physics_limits(search, place, limits.yield_limit, limits.expected, inside, exposure)
     return _left_out(search, grid, block, results, ~seen)
+
+
+def joint_experiments(
+    search: Search,
+    grid: CountingGrid,
+    counts: Sequence[Integers],
+    simulated: Sequence[Sequence[Simulated]],
+    block: slice,
+    parameters: Mapping[str, float],
+    names: tuple[str, str] = ("", ""),
+) -> tuple[JointCounts, list[ChannelCounts]]:
+    """Return the sets of counts of a block of windows, and what each channel counts.
+
+    Parameters are those of `count_channels`, with the configuration and the point in `parameters`; `names` of
+    the scan and the configuration are what random numbers follow from.
+    """
+    channels = _channels(search, grid, counts, simulated, block, parameters)
+    seen = np.any([channel.on for channel in channels], axis=0)
+    error = efficiency_error(search, grid, block, parameters)
+    shares = np.stack([np.where(seen, channel.share, 1.0) for channel in channels], axis=1)
+    counted = [channel.counted(error) for channel in channels]
+    keys = window_keys(*names, grid.region, block)
+    return JointCounts(counted, np.round(shares, DIGITS), error, keys), channels
 
 
 def _channels(

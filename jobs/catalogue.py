@@ -18,12 +18,15 @@ from scanner import definition, engine, plots, simulation
 from scanner.definition import Search
 from scanner.errors import InputError
 from scanner.schema.axes import ScanAxis
+from scanner.schema.statistics import SimulatedProcess
 from scanner.windows.axes import outer_axes, window_axes
 from storage.errors import StorageError
 
 SEED = 20
 QUICK_EVENTS = 2e5
 """Produced events of a reduced search, all processes together."""
+QUICK_SIGNALS = 8000
+"""Produced events of a signal that tells an efficiency, in a reduced search."""
 QUICK_MASSES, QUICK_PLANE, QUICK_OUTER, QUICK_CONFIGURATIONS = 7, 5, 3, 2
 """Points on the mass axis, on each of two, on every other axis, and configurations of a reduced search."""
 
@@ -144,8 +147,16 @@ def reduced(search: Search) -> Search:
     most = QUICK_MASSES if len(window_axes(search)) == 1 else QUICK_PLANE
     outer = {axis.name for axis in outer_axes(search)}
     axes = {name: _few(axis, QUICK_OUTER if name in outer else most) for name, axis in search.scan.items()}
-    few = search.changed(scan=axes, configurations=search.configurations[:QUICK_CONFIGURATIONS])
+    small = {"scan": axes, "configurations": search.configurations[:QUICK_CONFIGURATIONS]}
+    few = search.changed(**small, simulation=tuple(_small(process) for process in search.simulation))
     return definition.from_json(few.canonical)
+
+
+def _small(process: SimulatedProcess) -> SimulatedProcess:
+    """Return a process with few events of each signal that tells an efficiency."""
+    if process.role != "efficiency" or process.events is None:
+        return process
+    return process.model_copy(update={"events": min(process.events, QUICK_SIGNALS)})
 
 
 def _few(axis: ScanAxis, most: int) -> ScanAxis:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from scanner import simulation
 from scanner.definition import Search
 from scanner.errors import InputError
+from scanner.schema.statistics import SimulatedProcess
 from scanner.simulation.sampling import generator
 
 EVENTS_A_CHUNK = 1 << 18
@@ -107,6 +108,7 @@ def plan_generation(
         _signal(search, number, signal, luminosity, (seed, period)) for number, signal in enumerate(signals)
     ]
     sources = (*backgrounds, *injected, *_templates(search, luminosity, (seed, period)))
+    sources = (*sources, *_efficiencies(search))
     return Generation(search.digest, store, search.sqrt_s, luminosity, seed, period, first_shard, sources)
 
 
@@ -147,6 +149,32 @@ def _templates(search: Search, luminosity: float, origin: tuple[int, str]) -> li
             label = f"{name}_{number:03d}"
             found.append(Source(label, wanted.process, parameters, 0.0, wanted.events, "signal", 0.0))
     return found
+
+
+def _efficiencies(search: Search) -> list[Source]:
+    """List the signals that tell the efficiencies of the channels, at the masses that each can have."""
+    found: list[Source] = []
+    for wanted in (process for process in search.simulation if process.role == "efficiency"):
+        for given in _simulated(search, wanted):
+            low, high = simulation.get(wanted.process).mass_range(given)
+            found += [
+                Source(
+                    f"{wanted.sample or wanted.process}_{len(found) + number:03d}",
+                    *(wanted.process, {**given, "mass": mass}, 0.0, wanted.events or 0, "signal", 0.0),
+                )
+                for number, mass in enumerate(mass for mass in wanted.masses if low < mass < high)
+            ]
+    return found
+
+
+def _simulated(search: Search, wanted: SimulatedProcess) -> list[dict[str, float]]:
+    """List the parameters, without the mass, of the signals of all channels and configurations once."""
+    known = simulation.get(wanted.process).parameters
+    found: list[dict[str, float]] = []
+    for chosen in search.configurations:
+        own = {key: value for key, value in chosen.parameters.items() if key in known}
+        found += [{**wanted.parameters, **own, **single.simulated} for single in search.channels.values()]
+    return [given for number, given in enumerate(found) if given not in found[:number]]
 
 
 def _points(search: Search) -> list[tuple[float, Mapping[str, float]]]:

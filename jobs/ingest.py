@@ -34,6 +34,8 @@ def ingest(
     tree: str | None = None,
     period: str = "",
     non_finite: str = "stop",
+    generated: int | None = None,
+    parameters: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """Read files into a new event store, or as a further period into an existing one.
 
@@ -57,6 +59,10 @@ def ingest(
         TTree or RNTuple of ROOT files.
     non_finite : str
         "stop" at NaN and infinity, or "keep" and count them.
+    generated : int, optional
+        Events of a simulated sample before any selection.
+    parameters : mapping, optional
+        What was simulated, such as the mass [GeV] of a signal.
 
     Returns
     -------
@@ -88,7 +94,15 @@ def ingest(
         raise InputError(f"--unit {unknown[0]}: there is no such column; there are {', '.join(names)}")
     scale = {name: quantity.value for name, quantity in written.items()}
     origin = tuple(file.origin() for file in opened)
-    made = Sample(sample, kind, period=period, luminosity=luminosity, sources=origin)
+    made = Sample(
+        sample,
+        kind,
+        period=period,
+        luminosity=luminosity,
+        generated=generated,
+        parameters=dict(parameters or {}),
+        sources=origin,
+    )
     notes = [] if columns else _left_out(opened)
     with _opened(store, {name: written[name].unit if name in written else "" for name in names}) as target:
         notes += _repeated(origin, target)

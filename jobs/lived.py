@@ -35,24 +35,47 @@ def signal_samples(search: Search, samples: Sequence[Sample]) -> tuple[int, ...]
     if not found:
         raise InputError(
             f"search {search.name!r} reweights decays in flight, and the store holds no simulated signal: "
-            "generate it with the definition's own samples, or ingest it with --kind signal"
+            "`darkscan generate` makes it beside the data if the definition has a process of the role "
+            f"efficiency; for files of your own use `darkscan ingest --kind signal {_stating(search)} "
+            "--generated 100000`, a sample for each mass"
         )
     for number in found:
         sample = samples[number]
         if MASS not in sample.parameters or not sample.generated:
             raise InputError(
-                f"signal sample {sample.label} states no mass or no generated events: it tells no efficiency"
+                f"signal sample {sample.label} states no mass or no generated events, and tells no "
+                f"efficiency: ingest it with {_stating(search)} --generated 100000"
             )
     return found
 
 
+def _stating(search: Search) -> str:
+    """Return the options that state what a signal sample of the first channel is."""
+    first = next(iter(search.channels.values()))
+    known = {MASS: 1.0, **first.simulated}
+    return " ".join(f"--parameter {name}={value:g}" for name, value in known.items())
+
+
+def tells(search: Search, sample: Sample, channel: str) -> bool:
+    """Whether a simulated signal tells the efficiency of a channel: it is of what the channel selects."""
+    wanted = search.channels[channel].simulated
+    return all(sample.parameters.get(name) == value for name, value in wanted.items())
+
+
 def empty(
-    search: Search, selections: Mapping[str, LivedSelection], numbers: Sequence[int], points: int
+    search: Search,
+    selections: Mapping[str, LivedSelection],
+    samples: Sequence[Sample],
+    numbers: Sequence[int],
+    points: int,
 ) -> Sums:
-    """Return the sums of no rows."""
+    """Return the sums of no rows of samples by number, in the channels whose efficiency they tell."""
     shape = (len(search.configurations), 2, points)
     return {
-        key(number, channel): np.zeros(shape, dtype=np.int64) for number in numbers for channel in selections
+        key(number, channel): np.zeros(shape, dtype=np.int64)
+        for number in numbers
+        for channel in selections
+        if tells(search, samples[number], channel)
     }
 
 
@@ -68,8 +91,10 @@ def fill(
     number: int,
     piece: tuple[int, int, int],
 ) -> Iterator[Sums]:
-    """Read the rows of a piece of a signal sample, and sum their weights in every channel."""
+    """Read the rows of a piece of a signal sample, and sum their weights in the channels that it tells of."""
     shard, start, stop = piece
+    sample = store.samples[number]
+    selections = {name: found for name, found in selections.items() if tells(search, sample, name)}
     needed = sorted({name for selection in selections.values() for name in selection.needed})
     wanted = [lifetimes(search, configuration) for configuration in range(len(search.configurations))]
     for first in range(start, stop, ROWS_A_BATCH):

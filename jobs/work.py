@@ -213,7 +213,9 @@ def run_pass(run: Run, block: PassBlock) -> Arrays:
         for number in samples
     }
     signals = lived.signal_samples(run.search, run.store.samples)
-    weighted = lived.empty(run.search, run.lived_selections, signals, len(outer_points(run.search)))
+    weighted = lived.empty(
+        run.search, run.lived_selections, run.store.samples, signals, len(outer_points(run.search))
+    )
     for piece in block.pieces:
         number = run.shards[piece[0]].sample
         if number in signals:

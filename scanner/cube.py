@@ -48,6 +48,7 @@ VARIABLES: dict[str, tuple[str, str]] = {
     "branching_fraction_limit": ("1", "upper limit on the branching fraction"),
     "branching_fraction_limit_expected": ("1", "expected upper limit on the branching fraction"),
     "efficiency": ("1", "signal efficiency"),
+    "efficiency_error": ("1", "error of the signal efficiency from the size of the simulation"),
     "channel_efficiency": ("1", "efficiency times branching fraction of a channel"),
     "channel_observed": ("1", "events in the window of a channel"),
     "channel_background": ("1", "estimated background in the window of a channel"),

@@ -66,10 +66,15 @@ def _lengths(distance: Array, length: Array) -> Array:
         return np.asarray(np.where(distance == 0.0, 0.0, distance / length))
 
 
-def lifetime_weights(proper_length: ArrayLike, generated: ArrayLike, wanted: ArrayLike) -> Array:
+def lifetime_weights(
+    proper_length: ArrayLike, generated: ArrayLike, wanted: ArrayLike, least: ArrayLike | None = None
+) -> Array:
     """Return weights that turn events of one lifetime into events of another.
 
     w = (cτ₀/cτ) exp(t/cτ₀ − t/cτ). Their mean is 1; their variance is finite for cτ < 2cτ₀ only.
+
+    Events whose lifetimes were drawn evenly in ln cτ from a to b decay with the density
+    [exp(−t/b) − exp(−t/a)]/(t ln b/a), and the variance of their weights is finite for all cτ < 2b.
 
     Parameters
     ----------
@@ -77,16 +82,35 @@ def lifetime_weights(proper_length: ArrayLike, generated: ArrayLike, wanted: Arr
         Proper decay length t of each event [cm].
     generated, wanted : array_like
         Mean proper decay lengths cτ₀ and cτ [cm].
+    least : array_like, optional
+        Where lifetimes were drawn from `least` to `generated`, and not `generated` alone.
 
     Raises
     ------
     InputError
-        For lengths that are not positive.
+        For lengths that are not positive, or a range that is reversed.
     """
     t, c0, c = (np.asarray(v, dtype=np.float64) for v in (proper_length, generated, wanted))
     if not (np.all(t >= 0.0) and np.all(c0 > 0.0) and np.all(c > 0.0)):
         raise InputError("lifetimes must be positive, and decay lengths not negative [cm]")
-    return np.asarray(c0 / c * np.exp(t / c0 - t / c))
+    if least is None:
+        return np.asarray(c0 / c * np.exp(t / c0 - t / c))
+    low = np.asarray(least, dtype=np.float64)
+    if not (np.all(low > 0.0) and np.all(low <= c0)):
+        raise InputError("the least of the generated lifetimes must be positive, and not above the largest")
+    return np.asarray(_inverse_density(t, low, c0) / c * np.exp(t / c0 - t / c))
+
+
+def _inverse_density(t: Array, low: Array, high: Array) -> Array:
+    """Return exp(−t/b) over the density of lengths t of lifetimes from a to b, evenly in the logarithm.
+
+    It is t ln(b/a)/(1 − exp(−tδ)) with δ = 1/a − 1/b, and b for a = b.
+    """
+    slope = 1.0 / low - 1.0 / high
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = np.where(slope > 0.0, np.log(high / low) / slope, high)
+        bent = t * slope / -np.expm1(-t * slope)
+    return np.asarray(scale * np.where(t * slope > 0.0, bent, 1.0))
 
 
 def effective_events(weights: ArrayLike) -> float:

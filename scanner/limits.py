@@ -14,6 +14,7 @@ from scanner.definition import Search
 from scanner.interpretation import Exposure, Place, physics_limits
 from scanner.likelihoods.binned import BinnedProblem
 from scanner.likelihoods.fit import fit
+from scanner.likelihoods.tabulated import Tables
 from scanner.models import MODELS
 from scanner.seeds import window_keys
 from scanner.stats import METHODS, Limits, Settings
@@ -26,7 +27,7 @@ from scanner.stats.unbinned_methods import unbinned_limits
 from scanner.windows.axes import Point
 from scanner.windows.floating import Floating, floats, scan_floating
 from scanner.windows.grid import WindowGrid
-from scanner.windows.joint import BlockModel, block_model, total_rate
+from scanner.windows.joint import BlockModel, block_model, efficiency_error, total_rate
 from scanner.windows.systematics import fixed_samples, included, window_nuisances, with_statistics
 from scanner.windows.unbinned import simultaneous_problem
 
@@ -40,10 +41,14 @@ NOWHERE: Point = MappingProxyType({})
 
 
 class Memory:
-    """Limits of likelihoods that were met before: all of them, along an axis that only efficiencies know."""
+    """Limits of likelihoods that were met before: all of them, along an axis that only efficiencies know.
+
+    And `tables` of the densities in them, which stay where a lifetime changes the shares of channels.
+    """
 
     def __init__(self) -> None:
         self._found: dict[str, Limits] = {}
+        self.tables = Tables()
 
     def __call__(self, problem: BinnedProblem, limits: Callable[[], Limits]) -> Limits:
         """Return the limits of a problem, computed if they are not known."""
@@ -116,19 +121,21 @@ def scan_block(
     extra: Results = {}
     free = replace(problem, nuisances=None)  # systematics do not enter floating likelihoods
     settings, nonlinear = Settings(search.confidence_level), expected.nonlinear[0]
+    memory = memory or Memory()
     if candidates is not None:
         unbinned = simultaneous_problem(
             *(search, block, candidates, expected, parameters, problem),
             lambda: background_under(free, expected.model),
+            memory.tables,
         )
         chosen = method_settings(search, method)
-        limits = (memory or Memory())(problem, lambda: unbinned_limits(unbinned, problem, chosen, method))
+        limits = memory(problem, lambda: unbinned_limits(unbinned, problem, chosen, method))
     elif floats(search):
         floating = Floating(search, grid, block, parameters, expected.model, nonlinear)
         limits, found = scan_floating(floating, free, settings, method)
         extra |= found
     else:
-        limits = (memory or Memory())(problem, lambda: block_limits(search, problem, mass, method))
+        limits = memory(problem, lambda: block_limits(search, problem, mass, method))
     quality, quality_toys = limits.fit_quality, np.zeros(len(mass), dtype=np.int64)
     if candidates is None and not floats(search):
         quality, quality_toys = goodness_of_fit(problem, limits.fit_quality)
@@ -158,6 +165,7 @@ def scan_block(
         "fit_rung": rungs(limits),
     }
     results |= _backgrounds(expected, problem.terms) | extra
+    results |= efficiency_error(expected.parts, mass, parameters)
     if expected.model.peaks.shape[1]:
         results["peak_yield"] = peak_yields(expected.model, limits.background_coefficients)
     place = Place(mass, parameters)
@@ -296,6 +304,7 @@ def leave_out(results: Results, vetoed: NDArray[np.bool_]) -> Results:
         "n_observed",
         "efficiency",
         "channel_efficiency",
+        "efficiency_error",
         "resolution",
         "status",
         "method",

@@ -82,6 +82,12 @@ def ingest(
     tree: Annotated[str, typer.Option(help="TTree or RNTuple of a ROOT file.")] = "",
     period: Period = "",
     non_finite: Annotated[str, typer.Option(help="stop, or keep and count NaN and infinity.")] = "stop",
+    generated: Annotated[
+        int | None, typer.Option(help="Simulated events before any selection.", min=1)
+    ] = None,
+    parameter: Annotated[
+        list[str] | None, typer.Option(help="name=number of a simulated sample, mass=1; may be repeated.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Read CSV, Parquet, NumPy or ROOT files into an event store."""
@@ -103,6 +109,11 @@ def ingest(
         tree=tree or None,
         period=period,
         non_finite=non_finite,
+        generated=generated,
+        parameters={
+            name: number(name, value, {"mass": "GeV", "ctau": "cm"}.get(name, "1"))
+            for name, value in pairs("--parameter", parameter or [], "mass=1").items()
+        },
     )
     for note in report["notes"]:
         typer.echo(f"note: {note}", err=True)

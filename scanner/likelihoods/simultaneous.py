@@ -182,7 +182,8 @@ class SimultaneousProblem:
                 continue
             for w in np.flatnonzero(self.shares[:, c] > 0.0):
                 table = channel.table(int(w))
-                pieces.append(np.pad(table, ((0, most - table.shape[0]), (0, 0))))
+                short = most - table.shape[0]
+                pieces.append(np.pad(table, ((0, short), (0, 0))) if short else table)
                 starts[w, c] = at
                 at += table.shape[1]
         return np.concatenate(pieces, axis=1), starts

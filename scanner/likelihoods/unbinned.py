@@ -10,8 +10,9 @@ on a grid of eight points a resolution with the ends of the window and the mass;
 them the density would otherwise turn negative there.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from scanner.kernels.unbinned.pieces import is_live, measure_pieces, place_piece
 from scanner.kernels.unbinned.window import fit_unbinned_windows
 from scanner.likelihoods.binned import Floats
 from scanner.likelihoods.fit import Fit
+from scanner.likelihoods.tabulated import Densities
 from scanner.shapes.backgrounds import find_background
 from scanner.shapes.signals import find_signal
 
@@ -37,28 +39,6 @@ IN_KERNELS = {
 """Signals that kernels evaluate, over Chebyshev polynomials; others are tabulated by `scanner.shapes`."""
 POINTS_AT_ONCE = 1 << 21
 """Points at which densities are tabulated at a time, for the sake of memory."""
-
-
-@dataclass(frozen=True)
-class Densities:
-    """Densities that are no shapes by name: those of a search, with its peaks and its observable.
-
-    Parameters
-    ----------
-    integrals : (W, K + 1) float
-        Integrals of background terms and signal over the windows, the signal last.
-    at : callable
-        From a window's number and points (P,) of the observable to the (K + 1, P) densities there: the
-        terms that the window uses, the signal, zeros.
-    """
-
-    integrals: Floats
-    at: Callable[[int, Floats], Floats]
-
-    def select(self, windows: NDArray[Any]) -> "Densities":
-        """Return those of some windows only, by a mask or by indices."""
-        numbers, at = np.arange(len(self.integrals))[windows], self.at
-        return Densities(self.integrals[windows], lambda w, x: at(int(numbers[w]), x))
 
 
 @dataclass(frozen=True)
@@ -237,7 +217,7 @@ class UnbinnedProblem:
             return self.last - self.first
         return np.array([self.live_events(w).size for w in range(self.windows)], dtype=np.int64)
 
-    @property
+    @cached_property
     def is_cut(self) -> bool:
         """Whether vetoes leave out a part of any window."""
         first, last = self.pieces[:, 0, 0], np.nanmax(self.pieces[:, :, 1], axis=1, initial=-np.inf)
@@ -256,13 +236,10 @@ class UnbinnedProblem:
 
     def table(self, w: int) -> Floats:
         """Return the (K + 1, P) densities at the grid and the events of a window."""
-        low, high, mass, resolution = self.low[w], self.high[w], self.mass[w], self.resolution[w]
-        grid = np.empty(self.grid_points(w))
-        place_pieces(grid, np.empty(grid.size), self.pieces[w], resolution, mass)
-        x = np.concatenate((grid, self.live_events(w)))
         if self.densities is not None:
-            return self.densities.at(w, x)
-        used = int(self.terms[w])
+            return self.densities.table(w, lambda: self.points(w))
+        low, high, mass, resolution = self.low[w], self.high[w], self.mass[w], self.resolution[w]
+        used, x = int(self.terms[w]), self.points(w)
         table = np.zeros((self.most_terms + 1, x.size))
         background = _choose(self.background_parameters, w)
         if used > 0:
@@ -271,6 +248,12 @@ class UnbinnedProblem:
         extra = _choose(self.parameters, w)
         table[used] = shapes.signal_density(self.signal, x, mass, resolution, extra)
         return table
+
+    def points(self, w: int) -> Floats:
+        """Return where the densities of a window are needed: its grid, then its events."""
+        grid = np.empty(self.grid_points(w))
+        place_pieces(grid, np.empty(grid.size), self.pieces[w], self.resolution[w], self.mass[w])
+        return np.concatenate((grid, self.live_events(w)))
 
 
 def _choose(values: Mapping[str, Floats], windows: Any) -> dict[str, Floats]:

@@ -29,10 +29,20 @@ HEAVIEST = 1e4
 
 @dataclass(frozen=True)
 class Flight:
-    """A decay in flight: expressions of its proper length and of the mean that it was generated with [cm]."""
+    """A decay in flight: expressions of its proper length and of the mean that it was generated with [cm].
+
+    `least` is that of the least mean, where means were drawn evenly in the logarithm up to `generated`.
+    """
 
     displacement: str
     generated: str
+    least: str | None = None
+
+    @property
+    def expressions(self) -> tuple[str, ...]:
+        """Length and means as numbers of every row, even where a mean is the same for all."""
+        means = (self.generated,) if self.least is None else (self.generated, self.least)
+        return (self.displacement, *(f"({mean}) + 0 * ({self.displacement})" for mean in means))
 
 
 class LivedSelection:
@@ -56,14 +66,13 @@ class LivedSelection:
         if "window" in self._cuts.depends:
             raise InputError("lifetimes by weights need cuts that do not depend on the window")
         self._lengths = [
-            tuple(recipe(replace(plan, observable=text)) for text in (flight.displacement, _mean(flight)))
-            for flight in flights
+            tuple(recipe(replace(plan, observable=text)) for text in flight.expressions) for flight in flights
         ]
 
     @property
     def needed(self) -> tuple[str, ...]:
         """The stored columns that must be read."""
-        recipes = [self._cuts, *(made for pair in self._lengths for made in pair)]
+        recipes = [self._cuts, *(made for flight in self._lengths for made in flight)]
         return tuple(sorted({name for made in recipes for name in made.needed}))
 
     def sums(self, columns: Mapping[str, NDArray[Any]], lifetimes: Sequence[Sequence[Floats]]) -> Integers:
@@ -98,9 +107,9 @@ class LivedSelection:
     ) -> Integers:
         kept = passing(self._cuts, columns, parameters, rows)
         weights = np.ones((int(kept.sum()), len(lifetimes[0])))
-        for (length, mean), wanted in zip(self._lengths, lifetimes, strict=True):
-            t, generated = (_values(made, columns, parameters, kept) for made in (length, mean))
-            weights *= lifetime_weights(t[:, None], generated[:, None], wanted)
+        for recipes, wanted in zip(self._lengths, lifetimes, strict=True):
+            t, most, *least = (_values(made, columns, parameters, kept)[:, None] for made in recipes)
+            weights *= lifetime_weights(t, most, wanted, *least)
         if np.any(weights > HEAVIEST):
             worst = int(np.argmax(weights.max(axis=0)))
             place = ", ".join(f"{lengths[worst]:g} cm" for lengths in lifetimes)
@@ -111,11 +120,6 @@ class LivedSelection:
         both = np.stack([weights, weights * weights])
         units: Integers = np.rint(both * UNIT).astype(np.int64).sum(axis=1)
         return units
-
-
-def _mean(flight: Flight) -> str:
-    """Return the generated mean as a number of every row, even where it is the same for all."""
-    return f"({flight.generated}) + 0 * ({flight.displacement})"
 
 
 def _values(

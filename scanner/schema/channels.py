@@ -80,7 +80,7 @@ class Channel(Sourced):
     signal: each holds the part of it that its efficiency times branching fraction is of their sum.
     """
 
-    inherited = ("efficiency", "resolution", "branching_fraction")
+    inherited = ("efficiency", "efficiency_error", "resolution", "branching_fraction")
     inherited_maps = ("functions",)
 
     title: Title = ""
@@ -93,6 +93,9 @@ class Channel(Sourced):
     functions: dict[FreeName, Function] = Field(default_factory=dict)
     vetoes: tuple[Veto, ...] = ()
     efficiency: NumberFunction | None = None
+    efficiency_error: NumberFunction | None = Field(
+        default=None, description="standard deviation of the efficiency from the size of the simulation"
+    )
     branching_fraction: NumberFunction | None = Field(
         default=None,
         description="of the signal into this channel; 1 if absent, or if the efficiency holds it",
@@ -101,6 +104,10 @@ class Channel(Sourced):
     background: Background | None = None
     counts: Counts | None = None
     weight: Expression | None = Field(default=None, description="weight of a simulated candidate")
+    simulated: dict[FreeName, float] = Field(
+        default_factory=dict,
+        description="parameters of the signal samples that tell its efficiency along lifetimes; any if empty",
+    )
     source: Source | None = None
 
     @property
@@ -121,6 +128,11 @@ class Decay(Strict):
     displacement: Expression = Field(description="column of its proper decay length [cm]")
     generated_ctau: Expression = Field(
         description="column, or number [cm], of the lifetime it was generated with"
+    )
+    generated_from: Expression | None = Field(
+        default=None,
+        description="column, or number [cm], of the least lifetime, where lifetimes were drawn evenly in the "
+        "logarithm from there to generated_ctau",
     )
     axis: Name | None = Field(default=None, description="scan axis or parameter that holds its c·tau [cm]")
     ctau: Function | None = None

@@ -174,5 +174,7 @@ def decays(scope: Scope) -> Iterator[Finding]:
         path: Path = ("decays", name)
         yield from check_expression((*path, "displacement"), decay.displacement, scope.columns)
         yield from check_expression((*path, "generated_ctau"), decay.generated_ctau, scope.columns)
+        if decay.generated_from is not None:
+            yield from check_expression((*path, "generated_from"), decay.generated_from, scope.columns)
         if decay.axis is not None and scope.unit(decay.axis) != "cm":
             yield Finding((*path, "axis"), f"{decay.axis!r} is no scan axis or parameter in cm")

@@ -164,7 +164,7 @@ def _rates(scope: Scope) -> Iterator[Finding]:
     efficient = search.signal.stated_efficiency is not None or all(
         channel.efficiency is not None for channel in search.channels.values()
     )
-    if rate and not efficient:
+    if rate and not efficient and not search.decays:
         yield Finding(("signal",), "'efficiency' is missing: rates need it, with its source")
 
 

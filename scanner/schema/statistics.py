@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 from scanner import units
 from scanner.errors import InputError
 from scanner.schema.base import (
+    Energies,
     Energy,
     Fraction,
     FreeName,
@@ -183,7 +184,7 @@ class SimulatedProcess(Sourced):
     inherited = ("cross_section",)
 
     process: Name
-    role: Literal["background", "signal", "control", "template"] = "background"
+    role: Literal["background", "signal", "control", "template", "efficiency"] = "background"
     title: Title = ""
     sample: Name | None = Field(
         default=None, description="of the role template: the sample that it makes, named by a template"
@@ -193,6 +194,9 @@ class SimulatedProcess(Sourced):
     )
     events: int | None = Field(
         default=None, ge=1, strict=True, description="produced events of a signal's template at each mass"
+    )
+    masses: Energies = Field(
+        default=(), description="of the role efficiency: where signals are made, as far as the process goes"
     )
     cross_section: CrossSectionFunction | None = Field(
         default=None, description="in place of the generator's own cross section"

@@ -43,6 +43,11 @@ class Process(ABC):
     def generate(self, events: int, rng: Generator, sqrt_s: float, parameters: Parameters) -> Columns:
         """Return the candidates of `events` produced events, float32, and their `event` number."""
 
+    def mass_range(self, parameters: Parameters) -> tuple[float, float]:
+        """Return the lowest and the highest mass of a signal [GeV], which are excluded themselves."""
+        self.check(parameters)
+        return 0.0, np.inf
+
     def check(self, parameters: Parameters) -> None:
         """Refuse parameters that the process does not know.
 

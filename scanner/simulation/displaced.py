@@ -40,11 +40,12 @@ KSTAR_WINDOW = 0.1
 """Half width of the selected masses of Kπ [GeV]; a default."""
 DISPLACED_COLUMNS = {
     "mode": "1", "m_pair": "GeV", "m_reduced": "GeV", "m_pipi": "GeV", "m_bc": "GeV", "delta_e": "GeV",
-    "r_vertex": "cm", "l_proper": "cm", "ctau": "cm",
+    "r_vertex": "cm", "l_proper": "cm", "ctau": "cm", "ctau_least": "cm",
 }  # fmt: skip
 """Number of the final state; mass of the pair, the same without twice that of its particles, and as pions;
 beam-constrained mass and energy difference; distance of the vertex from the beams; proper decay length and
-the mean that was generated, 0 for background."""
+the mean that was generated, or the largest and the least of means that are even in the logarithm; 0 for
+background."""
 
 
 def identified(p: Array, final: int, rng: Generator) -> Flags:
@@ -54,7 +55,7 @@ def identified(p: Array, final: int, rng: Generator) -> Flags:
 
 
 def flying_pair(
-    rng: Generator, boson: Array, mass: float, ctau: float, final: int
+    rng: Generator, boson: Array, mass: float, ctau: float | Array, final: int
 ) -> tuple[Array, Array, Array]:
     """Draw the decay of bosons (4, N) in the laboratory.
 
@@ -119,11 +120,17 @@ def prompt_hadrons(
     return [(flown[0], MASS_KAON), (flown[1], MASS_PION)], boson
 
 
-def scalar_decays(rng: Generator, events: int, mass: float, ctau: float, mode: int, sqrt_s: float) -> Columns:
-    """Draw the signal of one final state, and return the candidate of each event that is found."""
+def scalar_decays(
+    rng: Generator, events: int, mass: float, ctau: tuple[float, float], mode: int, sqrt_s: float
+) -> Columns:
+    """Draw the signal of one final state, and return the candidate of each event that is found.
+
+    Mean proper decay lengths lie between the two of `ctau` [cm], evenly in the logarithm.
+    """
     star, final = divmod(mode, 4)
     hadrons, boson = prompt_hadrons(rng, events, mass, bool(star), sqrt_s)
-    pair, proper, vertex = flying_pair(rng, boson, mass, ctau, final)
+    means = flight.lifetimes(rng, events, *ctau)
+    pair, proper, vertex = flying_pair(rng, boson, mass, means, final)
     kept = pair_found(pair, vertex, final, rng)
     for hadron, own in hadrons:
         kept &= detector.tracks_found(hadron, rng) & identified(hadron, 3 if own == MASS_KAON else 2, rng)
@@ -135,7 +142,7 @@ def scalar_decays(rng: Generator, events: int, mass: float, ctau: float, mode: i
     values = {
         "mode": np.full(events, mode), "m_pair": m_pair, "m_reduced": reduced(m_pair, DAUGHTERS[final]),
         "m_pipi": as_mass(seen, MASS_PION), "m_bc": m_bc, "delta_e": delta_e, "r_vertex": distance,
-        "l_proper": proper, "ctau": np.full(events, ctau),
+        "l_proper": proper, "ctau": np.full(events, ctau[1]), "ctau_least": np.full(events, ctau[0]),
     }  # fmt: skip
     return as_columns(np.flatnonzero(kept), {name: value[kept] for name, value in values.items()})
 
@@ -152,7 +159,7 @@ class KaonScalar(Process):
         "combinations"
     )
     parameters: ClassVar[tuple[str, ...]] = (
-        "mass", "ctau", "mode", "cross_section", "branching_fraction", "coupling",
+        "mass", "ctau", "ctau_least", "mode", "cross_section", "branching_fraction", "coupling",
     )  # fmt: skip
     columns: ClassVar[dict[str, str]] = DISPLACED_COLUMNS
 
@@ -169,15 +176,22 @@ class KaonScalar(Process):
 
     def generate(self, events: int, rng: Generator, sqrt_s: float, parameters: Parameters) -> Columns:
         """Return one candidate for every event whose tracks are all found."""
+        mass = mass_between(self.name, parameters, *self.mass_range(parameters))
+        ctau = flight.lifetime_range(self.name, parameters, 1.0)
+        return scalar_decays(rng, events, mass, ctau, self._mode(parameters), sqrt_s)
+
+    def mass_range(self, parameters: Parameters) -> tuple[float, float]:
+        """Return the masses between the threshold of the pair and the end of the B decay."""
         self.check(parameters)
-        mode, ctau = float(parameters.get("mode", 1.0)), float(parameters.get("ctau", 1.0))
+        mode = self._mode(parameters)
+        end = MASS_B0 - MASS_KSTAR0 + KSTAR_WINDOW if mode >= 4 else MASS_B - MASS_KAON
+        return 2 * DAUGHTERS[mode % 4], end
+
+    def _mode(self, parameters: Parameters) -> int:
+        mode = float(parameters.get("mode", 1.0))
         if mode not in range(8):
             raise InputError(f"process {self.name}: mode = {mode:g} is not a whole number from 0 to 7")
-        if ctau < 0:
-            raise InputError(f"process {self.name}: ctau = {ctau} cm must not be negative")
-        end = MASS_B0 - MASS_KSTAR0 + KSTAR_WINDOW if mode >= 4 else MASS_B - MASS_KAON
-        mass = mass_between(self.name, parameters, 2 * DAUGHTERS[int(mode) % 4], end)
-        return scalar_decays(rng, events, mass, ctau, int(mode), sqrt_s)
+        return int(mode)
 
 
 COMBINATIONS = 20.0
@@ -230,6 +244,6 @@ class DisplacedCombinations(Process):
             "m_bc": high - (high - low) * (1 - rng.random(events)) ** 1.5,
             "delta_e": rng.uniform(-DE_RANGE, DE_RANGE, events),
             "r_vertex": LEAST_RADIUS + RADIUS * rng.exponential(size=events),
-            "l_proper": np.zeros(events), "ctau": np.zeros(events),
+            "l_proper": np.zeros(events), "ctau": np.zeros(events), "ctau_least": np.zeros(events),
         }  # fmt: skip
         return as_columns(np.arange(events), values)

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from scanner.errors import InputError
 from scanner.simulation import detector, kinematics
+from scanner.simulation.base import Parameters
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -20,7 +22,31 @@ TRACKED_SHARE = (1.0, 0.98, 0.85, 0.65, 0.40, 0.10, 0.0)
 """Efficiency of a track from a decay at these radii, relative to a prompt one; a default."""
 
 
-def vertices(p: Array, mass: float, ctau: float, rng: Generator) -> tuple[Array, Array]:
+def lifetime_range(process: str, parameters: Parameters, default: float) -> tuple[float, float]:
+    """Return the least and the largest mean proper decay length [cm], `ctau_least` and `ctau`.
+
+    Raises
+    ------
+    InputError
+        If they are negative or reversed, or the least is given and not above 0.
+    """
+    ctau = float(parameters.get("ctau", default))
+    least = float(parameters.get("ctau_least", ctau))
+    if ctau < 0:
+        raise InputError(f"process {process}: ctau = {ctau} cm must not be negative")
+    if "ctau_least" in parameters and not 0 < least <= ctau:
+        raise InputError(f"process {process}: ctau_least = {least} cm is not between 0 and ctau = {ctau} cm")
+    return least, ctau
+
+
+def lifetimes(rng: Generator, events: int, least: float, most: float) -> Array:
+    """Draw mean proper decay lengths (N,) evenly in the logarithm; no random numbers for a single one."""
+    if least == most:
+        return np.full(events, most)
+    return np.asarray(least * (most / least) ** rng.random(events))
+
+
+def vertices(p: Array, mass: float, ctau: float | Array, rng: Generator) -> tuple[Array, Array]:
     """Draw where particles from the origin decay.
 
     Parameters
@@ -28,7 +54,7 @@ def vertices(p: Array, mass: float, ctau: float, rng: Generator) -> tuple[Array,
     p
         Four-momenta (4, N) in the laboratory [GeV].
     ctau
-        Mean proper decay length [cm]; 0 is a prompt decay.
+        Mean proper decay length [cm], (N,) or one for all; 0 is a prompt decay.
 
     Returns
     -------

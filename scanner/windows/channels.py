@@ -67,3 +67,14 @@ def rate(single: Search, mass: Floats, parameters: Mapping[str, Any]) -> Floats:
     if channel.branching_fraction is not None:
         found = found * channel.branching_fraction(mass, **parameters)
     return found
+
+
+def rate_error(single: Search, mass: Floats, parameters: Mapping[str, float]) -> Floats | None:
+    """Return the error of the rate from the size of simulated signals, (W,); None where none is stated."""
+    (channel,) = single.channels.values()
+    if channel.efficiency_error is None:
+        return None
+    found: Floats = channel.efficiency_error(mass, **parameters)
+    if channel.branching_fraction is not None:
+        found = found * channel.branching_fraction(mass, **parameters)
+    return found

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scanner.definition import Search
 from scanner.errors import InputError
 from scanner.windows.axes import outer_axes
-from scanner.windows.channels import rate, views
+from scanner.windows.channels import rate, rate_error, views
 from scanner.windows.filled import template_model
 from scanner.windows.grid import WindowGrid
 from scanner.windows.templates import WindowModel, nonlinear_start, window_model
@@ -93,6 +93,15 @@ def total_rate(found: Sequence[Part]) -> Floats:
     """Return the efficiency times branching fraction of all channels together, (W,)."""
     total: Floats = np.sum([part.rate for part in found], axis=0)
     return total
+
+
+def efficiency_error(
+    found: Sequence[Part], mass: Floats, parameters: Mapping[str, float]
+) -> dict[str, Floats]:
+    """Return the error of the total rate from the size of simulated signals, (W,), if any channel has one."""
+    errors = [rate_error(part.search, mass, parameters) for part in found]
+    known = [np.where(part.on, e, 0.0) for part, e in zip(found, errors, strict=True) if e is not None]
+    return {"efficiency_error": np.sqrt(np.sum(np.square(known), axis=0))} if known else {}
 
 
 def signal_shares(found: Sequence[Part]) -> Floats:

@@ -25,6 +25,8 @@ NEGLIGIBLE = 0.01
 """Share of the largest efficiency along the lifetime below which its precision does not matter."""
 ROUNDING = 1e-6
 """Relative distance from the ends of the scan at which simulated masses still count as its ends."""
+MASSES = 10_001
+"""Masses at which a branching fraction is asked whether a channel sees them."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,13 @@ class Lived:
         return found
 
     @property
+    def error(self) -> Floats:
+        """Standard deviation of the efficiency from the number of simulated events, (P,)."""
+        squares = self.sums[1] / UNIT / self.generated
+        found: Floats = np.sqrt(np.maximum(squares - self.efficiency**2, 0.0) / self.generated)
+        return found
+
+    @property
     def effective(self) -> Floats:
         """Rows without weights that would be as precise, (P,)."""
         sums, squares = self.sums / UNIT
@@ -62,7 +71,10 @@ class Lived:
 
 def flights(search: Search) -> tuple[Flight, ...]:
     """Return the decays whose lifetimes are axes of the scan or parameters of its configurations."""
-    return tuple(Flight(decay.displacement, decay.generated_ctau) for decay in search.decays.values())
+    return tuple(
+        Flight(decay.displacement, decay.generated_ctau, decay.generated_from)
+        for decay in search.decays.values()
+    )
 
 
 def lifetimes(search: Search, configuration: int) -> list[Floats]:
@@ -106,7 +118,11 @@ def lived_search(
         name: _with_efficiency(search, name, channel, signals.get(name, ()), values, point)
         for name, channel in search.channels.items()
     }
-    return search.changed(channels=channels)
+    if len(channels) > 1:
+        return search.changed(channels=channels)
+    (only,) = channels.values()
+    signal = search.signal.model_copy(update={"stated_efficiency": only.efficiency})
+    return search.changed(channels=channels, signal=signal)
 
 
 def _with_efficiency(
@@ -117,26 +133,45 @@ def _with_efficiency(
     values: Mapping[str, float],
     point: int,
 ) -> Channel:
-    ordered = sorted(signals, key=lambda signal: signal.mass)
-    _check_masses(search, name, [signal.mass for signal in ordered])
-    mass = np.array([signal.mass for signal in ordered])
-    for signal in ordered:
+    told = _best(signals, point)
+    _check_masses(search, name, channel, [signal.mass for signal in told], values)
+    mass = np.array([signal.mass for signal in told])
+    for signal in told:
         _check_precision(name, signal, values, point)
-    efficiency = np.array([signal.efficiency[point] for signal in ordered])
+    efficiency = np.array([signal.efficiency[point] for signal in told])
+    error = np.array([signal.error[point] for signal in told])
     stated = channel.efficiency or search.signal.stated_efficiency
-    if stated is not None:
-        efficiency = efficiency * stated(mass, **values)
+    factor = np.ones(mass.shape) if stated is None else stated(mass, **values)
+    return channel.model_copy(
+        update={
+            "efficiency": _between(search, mass, efficiency * factor),
+            "efficiency_error": _between(search, mass, error * factor),
+        }
+    )
+
+
+def _best(signals: Sequence[Lived], point: int) -> list[Lived]:
+    """Return the signal of each mass, rising, that tells its efficiency best: the most effective rows."""
+    found: dict[float, Lived] = {}
+    for signal in signals:
+        known = found.get(signal.mass)
+        if known is None or signal.effective[point] > known.effective[point]:
+            found[signal.mass] = signal
+    return [found[mass] for mass in sorted(found)]
+
+
+def _between(search: Search, mass: Floats, values: Floats) -> NumberFunction:
+    """Return what is linear between simulated masses, and constant beyond them."""
     table = Table(
         axes=(search.scan_axis.name,),
         grids=(tuple(mass.tolist()),),
         units=("GeV",),
-        values=tuple(efficiency.tolist()),
+        values=tuple(values.tolist()),
         unit="1",
     )
-    function = NumberFunction.model_construct(
+    return NumberFunction.model_construct(
         table=table, interpolation="linear", outside="clamp", source="computed"
     )
-    return channel.model_copy(update={"efficiency": function})
 
 
 def _check_precision(channel: str, signal: Lived, values: Mapping[str, float], point: int) -> None:
@@ -150,14 +185,27 @@ def _check_precision(channel: str, signal: Lived, values: Mapping[str, float], p
         )
 
 
-def _check_masses(search: Search, channel: str, masses: Sequence[float]) -> None:
+def _check_masses(
+    search: Search, name: str, channel: Channel, masses: Sequence[float], values: Mapping[str, float]
+) -> None:
+    """Refuse simulated masses that do not reach the ends of what a channel sees of the scan."""
     axis = search.scan_axis
-    inside = masses and masses[0] <= axis.low * (1 + ROUNDING) and masses[-1] >= axis.high * (1 - ROUNDING)
-    if len(masses) != len(set(masses)):
-        raise InputError(f"channel {channel!r} has two simulated signals of one mass: leave one out")
-    if not inside or len(masses) < 2 - (axis.low == axis.high):
+    low, high = _seen(axis.low, axis.high, channel, values)
+    if not low <= high:
+        return
+    inside = masses and masses[0] <= low * (1 + ROUNDING) and masses[-1] >= high * (1 - ROUNDING)
+    if not inside or len(masses) < 2 - (low == high):
         have = f"from {masses[0]:g} to {masses[-1]:g} GeV" if masses else "at no mass"
         raise InputError(
-            f"the scan goes from {axis.low:g} to {axis.high:g} GeV and channel {channel!r} has simulated "
+            f"the scan goes from {low:g} to {high:g} GeV and channel {name!r} has simulated "
             f"signals {have}: generate or ingest them (--kind signal) at both ends and between"
         )
+
+
+def _seen(low: float, high: float, channel: Channel, values: Mapping[str, float]) -> tuple[float, float]:
+    """Return the range of masses where a channel has a branching fraction, reversed where it has none."""
+    if channel.branching_fraction is None:
+        return low, high
+    mass = np.linspace(low, high, MASSES)
+    seen = mass[channel.branching_fraction(mass, **values) > 0.0]
+    return (float(seen[0]), float(seen[-1])) if seen.size else (high, low)

@@ -6,6 +6,7 @@ mass, the signal's density in mass is multiplied by dm/dx at each candidate.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,8 @@ from scanner import expressions, shapes
 from scanner.definition import Search
 from scanner.likelihoods.binned import BinnedProblem
 from scanner.likelihoods.simultaneous import SimultaneousProblem
-from scanner.likelihoods.unbinned import IN_KERNELS, Densities, UnbinnedProblem
+from scanner.likelihoods.tabulated import Densities, Tables
+from scanner.likelihoods.unbinned import IN_KERNELS, UnbinnedProblem
 from scanner.reading.variables import constants, region_of, window_variables
 from scanner.schema.densities import Peak
 from scanner.windows.grid import WindowGrid
@@ -40,6 +42,7 @@ def simultaneous_problem(
     parameters: Mapping[str, float],
     binned: BinnedProblem,
     under: Callable[[], Floats],
+    tables: Tables,
 ) -> SimultaneousProblem:
     """Return the unbinned likelihoods of the channels of a block of windows.
 
@@ -53,12 +56,14 @@ def simultaneous_problem(
         The same windows in bins: the terms in use, and what names the windows.
     under : callable
         Gives the background under the signal (W, C) [events].
+    tables : Tables
+        What was tabulated for the same windows and candidates before, and keeps what is now.
     """
     single = len(expected.parts) == 1
     channels = tuple(
         unbinned_problem(
             part.search, part.grid, block, values, model, nonlinear, parameters,
-            binned.terms if single else model.terms, binned.keys,
+            binned.terms if single else model.terms, binned.keys, tables, part.name,
         )
         for part, values, model, nonlinear in zip(
             expected.parts, candidates, expected.models, expected.nonlinear, strict=True
@@ -92,6 +97,8 @@ def unbinned_problem(
     parameters: Mapping[str, float],
     terms: Integers,
     keys: NDArray[np.uint64],
+    tables: Tables,
+    channel: str,
 ) -> UnbinnedProblem:
     """Return the unbinned likelihoods of one channel in a block of windows.
 
@@ -109,6 +116,10 @@ def unbinned_problem(
         Background terms in use.
     keys : (W,) uint64
         What names the windows.
+    tables : Tables
+        As of `simultaneous_problem`.
+    channel : str
+        Its name.
     """
     indices = grid.edge_indices(block)
     pieces = live_pieces(grid.edges[indices], model.live)
@@ -131,7 +142,8 @@ def unbinned_problem(
     place, slope = observable.at(mass)
     return UnbinnedProblem(
         values, first, last, low, high, place, resolution * slope, terms,
-        densities=Densities(integrals, densities), keys=keys, pieces=pieces,
+        densities=Densities(integrals, densities, densities.name(channel, pieces), tables),
+        keys=keys, pieces=pieces,
     )  # fmt: skip
 
 
@@ -208,6 +220,15 @@ class _Densities:
     parameters: Mapping[str, float]
     peaks: Integers
     terms: Integers
+
+    def name(self, channel: str, pieces: Floats) -> str:
+        """Return what tells these densities from others of the same channel, windows and candidates."""
+        arrays = [self.low, self.high, self.mass, self.resolution, self.peaks, self.terms, pieces]
+        arrays += [values for _, values in sorted({**self.signal, **self.background}.items())]
+        found = sha256(f"{channel} {self.parameters if self.search.background.free_peaks else None}".encode())
+        for array in arrays:
+            found.update(np.ascontiguousarray(array).tobytes())
+        return found.hexdigest()
 
     def __call__(self, w: int, x: Floats) -> Floats:
         """Return the terms that a window uses, the signal and zeros at points, (K + 1, P)."""

@@ -1,11 +1,15 @@
 """Searches in decays of B mesons, taus and the Υ, from the generator to the limit cube."""
 
+import numpy as np
 import pytest
 
 from jobs.executors import SerialExecutor
 from jobs.generate import generate
 from jobs.scan import scan
 from scanner import definition
+from scanner.errors import InputError
+from scanner.models import MODELS
+from storage.events import EventStore
 
 SERIAL = SerialExecutor()
 
@@ -43,24 +47,72 @@ def test_b_ka_finds_an_injected_signal_in_the_configuration_of_its_lifetime(tmp_
     assert float(best.max()) > 5
 
 
-def test_b_ks_llp_finds_pairs_of_pions_at_their_lifetime(tmp_path):
-    text = """
+LLP = """
 extends: b_ks_llp
-luminosity: 20 fb^-1
 scan:
-  m_s: {range: [0.97 GeV, 1.03 GeV], step: 1 resolution}
-  ctau_s: {values: "0.1, 1, 100 cm"}
+  m_s: {values: "0.992, 1, 1.01, 1.5 GeV"}
+  ctau_s: {values: "0.001, 0.01, 0.1, 1, 100 cm"}
+simulation:
+  - {process: displaced_combinations}
+  - {process: b_kaon_scalar, role: signal}
+  - process: b_kaon_scalar
+    role: efficiency
+    events: 8000
+    masses: 0.9, 0.9876, 1.5 GeV
+    parameters: {ctau_least: 0.0005 cm, ctau: 1000 cm}
 """
-    signal = {"m_s": 1.0, "branching_fraction": 1e-5, "mode": 2.0, "ctau": 1.0}
-    cube = run(definition.parse(text, where="llp.yaml"), tmp_path, signals=[signal])
-    assert cube["z_local"].shape == (3, cube.sizes["m_s"]) or cube["z_local"].shape == (cube.sizes["m_s"], 3)
+
+
+@pytest.fixture(scope="module")
+def llp(tmp_path_factory):
+    """The cube of b_ks_llp at four masses, with a signal of pairs of pions at 1 GeV, and its store."""
+    signal = {"m_s": 1.0, "branching_fraction": 1e-6, "mode": 2.0, "ctau": 1.0}
+    folder = tmp_path_factory.mktemp("llp")
+    cube = run(definition.parse(LLP, where="llp.yaml"), folder, signals=[signal])
+    return cube, EventStore.open(str(folder / "events.zarr"))
+
+
+def test_b_ks_llp_finds_pairs_of_pions_at_their_lifetime(llp):
+    cube, _ = llp
     near = cube.sel(m_s=1.0, method="nearest").sel(ctau_s=1.0)
     assert float(near["z_local"]) > 5.0
-    produced = 1e-5 * 20 * 1.11e6
-    efficiency = definition.load("b_ks_llp").channels["kplus_pipi"].efficiency(1.0, ctau_s=1.0)
-    expected = produced * float(efficiency)
-    assert float(near["n_observed"]) > 0.7 * expected
-    assert set(cube["channel"].values) == set(definition.load("b_ks_llp").channels)
+    search = definition.load("b_ks_llp")
+    fraction = float(search.channels["kplus_pipi"].branching_fraction(float(near["m_s"])))
+    efficiency = float(near["channel_efficiency"].sel(channel="kplus_pipi")) / fraction
+    assert float(near["n_observed"]) > 0.7 * 1e-6 * 189 * 1.11e6 * efficiency
+    assert set(cube["channel"].values) == set(search.channels)
+
+
+def test_signals_of_b_ks_llp_are_made_where_their_channels_are_open(llp):
+    _, store = llp
+    made = [sample.parameters for sample in store.samples if sample.kind == "signal"]
+    lowest = {mode: min(p["mass"] for p in made if p["mode"] == mode) for mode in range(8)}
+    assert [lowest[mode] for mode in range(8)] == 2 * [0.9, 0.9, 0.9, 0.9876]
+    assert len(made) == 2 * (3 * 3 + 2)
+
+
+def test_efficiencies_of_b_ks_llp_have_errors(llp):
+    cube, _ = llp
+    at = cube.sel(m_s=1.0, method="nearest")
+    share = (at["efficiency_error"] / at["efficiency"]).sel(ctau_s=[0.1, 1, 100])
+    assert ((share > 0.005) & (share < 0.08)).all()
+
+
+def test_b_ks_llp_excludes_islands(llp):
+    """A larger mixing makes more scalars, until they decay before the vertex is displaced."""
+    at, mass, model = llp[0].sel(m_s=1.5), 1.5, MODELS["dark_scalar"]
+    low, high = (float(at[name].isel(interval=0)) for name in ("coupling_low", "coupling_high"))
+    assert 1e-4 < low < high < 1.0
+    lifetime, log = model.decay_length(mass) / high**2, np.log(at["branching_fraction_limit"])
+    assert 0.001 < lifetime < 0.1
+    limit = np.exp(np.interp(np.log(lifetime), np.log(at["ctau_s"]), log))
+    assert high**2 * model.production(mass, 10.58) == pytest.approx(limit, rel=1e-3)
+
+
+def test_a_scan_of_lifetimes_without_signals_says_how_to_get_them(tmp_path):
+    search = definition.parse(LLP.partition("  - process")[0], where="llp.yaml")
+    with pytest.raises(InputError, match="kind signal --parameter mass=1 --parameter mode=0 --generated"):
+        run(search, tmp_path)
 
 
 def test_hnl_tau_excludes_an_island(tmp_path):

@@ -40,6 +40,29 @@ def test_weights_turn_one_lifetime_into_another():
     np.testing.assert_array_equal(lifetime_weights(t, 5.0, 5.0), 1.0)
 
 
+def test_weights_of_lifetimes_that_are_even_in_the_logarithm():
+    rng = np.random.default_rng(2)
+    low, high = 0.01, 100.0
+    t = rng.exponential(low * (high / low) ** rng.random(200_000))
+    for wanted in (0.01, 0.3, 8.0, 100.0, 150.0):
+        w = lifetime_weights(t, high, wanted, low)
+        for first, last in ((0.0, np.inf), (0.5 * wanted, 2.0 * wanted)):
+            inside = (t >= first) & (t < last)
+            error = np.sqrt(np.sum(w[inside] ** 2)) / t.size
+            assert error < 0.02
+            exact = np.exp(-first / wanted) - np.exp(-last / wanted)
+            assert np.sum(w[inside]) / t.size == pytest.approx(exact, abs=5 * error)
+
+
+def test_a_range_of_one_lifetime_is_that_lifetime():
+    t = np.array([0.0, 1e-9, 0.5, 4.0])
+    exact = lifetime_weights(t, 2.0, 3.0)
+    np.testing.assert_allclose(lifetime_weights(t, 2.0, 3.0, 2.0), exact, rtol=1e-14)
+    np.testing.assert_allclose(lifetime_weights(t, 2.0, 3.0, 2.0 - 1e-8), exact, rtol=1e-7)
+    with pytest.raises(InputError, match="not above the largest"):
+        lifetime_weights(t, 2.0, 3.0, 2.5)
+
+
 def test_effective_events_of_equal_weights_are_their_number():
     assert effective_events(np.full(7, 0.3)) == pytest.approx(7.0)
     assert effective_events([]) == 0.0

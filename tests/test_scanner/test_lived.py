@@ -63,8 +63,7 @@ def test_the_columns_of_decays_are_read_too():
     assert LivedSelection(plan, [Flight("proper", "3.0")]).needed == ("boost", "t")
 
 
-def lived_definition():
-    return definition.parse("""
+LIVED = """
 name: lived
 beam: {sqrt_s: 10.58 GeV}
 columns: {mass: GeV, t: cm, t0: cm, boost: "1", found: "1"}
@@ -74,7 +73,12 @@ scan:
 channels: {one: {observable: mass}, two: {observable: mass, efficiency: {constant: 50%, source: user}}}
 signal: {resolution: 5 MeV, source: user}
 decays: {s: {displacement: t, generated_ctau: t0, axis: ctau}}
-""")
+"""
+OPEN = '{source: user, interpolation: linear, table: {m_s: "0.5, 1, 2 GeV", value: [0, 0, 1]}}'
+
+
+def lived_definition():
+    return definition.parse(LIVED)
 
 
 def lived(mass, sums, squares=None, generated=1000):
@@ -92,12 +96,40 @@ def test_efficiencies_are_interpolated_between_simulated_masses():
     assert one.source == "computed"
 
 
+def test_of_two_signals_of_one_mass_the_one_that_tells_more_is_taken():
+    near, far = lived(2.0, [300, 900], [300, 9000]), lived(2.0, [200, 400], [2000, 400])
+    for point, expected in ((0, 0.3), (1, 0.4)):
+        signals = [lived(0.5, [100, 200]), near, far]
+        found = lived_search(lived_definition(), {"one": signals, "two": signals}, 0, point)
+        assert found.channels["one"].efficiency(2.0) == pytest.approx(expected)
+
+
+def test_errors_are_binomial_without_weights():
+    found = lived(1.0, [250, 0])
+    np.testing.assert_allclose(found.error, [np.sqrt(0.25 * 0.75 / 1000), 0.0])
+
+
+def test_a_channel_needs_signals_where_it_has_a_branching_fraction():
+    text = LIVED.replace("one: {observable: mass}", f"one: {{observable: mass, branching_fraction: {OPEN}}}")
+    search, signals = definition.parse(text), [lived(0.5, [100, 200]), lived(2.0, [100, 200])]
+    found = lived_search(search, {"one": [*signals[1:], lived(0.9, [50, 50])], "two": signals}, 0, 0)
+    assert found.channels["one"].efficiency(0.9) == pytest.approx(0.05)
+    with pytest.raises(InputError, match=r"from 1\.00\d* to 2 GeV and channel 'one'"):
+        lived_search(search, {"one": [lived(1.2, [50, 50]), *signals[1:]], "two": signals}, 0, 0)
+
+
+def test_the_efficiency_of_a_single_channel_is_that_of_the_search():
+    text = LIVED.replace(", two: {observable: mass, efficiency: {constant: 50%, source: user}}", "")
+    signals = [lived(0.5, [100, 200]), lived(2.0, [300, 400])]
+    found = lived_search(definition.parse(text), {"one": signals}, 0, 1)
+    assert found.signal.efficiency(np.array([2.0])) == pytest.approx(0.4)
+
+
 @pytest.mark.parametrize(
     ("signals", "message"),
     [
         ([lived(0.5, [100, 200]), lived(1.0, [100, 200])], "from 0.5 to 1 GeV"),
         ([], "at no mass"),
-        ([lived(0.5, [100, 200]), lived(2.0, [100, 200]), lived(2.0, [100, 200])], "two simulated signals"),
         ([lived(0.5, [100, 200]), lived(2.0, [100, 200], [100, 8000])], "5.0 effective rows"),
     ],
 )

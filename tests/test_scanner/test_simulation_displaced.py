@@ -8,8 +8,11 @@ import pytest
 from scanner import definition
 from scanner.constants import MASS_B, MASS_KAON, MASS_MUON, MASS_TAU, SQRT_S
 from scanner.decays import effective_events, flight_probability, lifetime_weights
+from scanner.engine import EVERYWHERE
 from scanner.errors import InputError
 from scanner.models import MODELS
+from scanner.reading.channel import ChannelPlan
+from scanner.reading.lived import LivedSelection
 from scanner.simulation import (
     displaced,
     expected_events,
@@ -20,6 +23,7 @@ from scanner.simulation import (
     phase_space,
     tau_pairs,
 )
+from scanner.windows.lived import Lived, flights
 
 EVENTS = 20_000
 
@@ -101,16 +105,48 @@ def test_eight_final_states():
         chunk("b_kaon_scalar", events=3, mass=0.9, mode=1.5)
 
 
-@pytest.mark.parametrize(
-    ("channel", "mode", "mass", "ctau"), [("kplus_mumu", 1, 1.0, 0.5), ("kstar_kk", 7, 2.0, 2.0)]
-)
-def test_efficiencies_of_b_ks_llp_are_what_the_generator_gives(channel, mode, mass, ctau):
-    columns = chunk("b_kaon_scalar", 5, mass=mass, mode=mode, ctau=ctau)
-    kept = (columns["m_bc"] > 5.27) & (np.abs(columns["delta_e"]) < 0.05) & (columns["r_vertex"] > 0.05)
-    found = np.count_nonzero(kept) / EVENTS
-    grid_ctau = min((0.5, 2.0), key=lambda value: abs(value - ctau))
-    stated = float(definition.load("b_ks_llp").channels[channel].efficiency(mass, ctau_s=grid_ctau))
-    assert found == pytest.approx(stated, abs=5 * math.sqrt(found * (1 - found) * (1 / EVENTS + 1 / 6000)))
+RANGE = {"ctau_least": 1e-3, "ctau": 400.0}
+
+
+def test_one_sample_serves_all_lifetimes_between_radii(rng):
+    """Of lifetimes even in the logarithm, the weighted share between two radii is that of the closed form."""
+    mass, events = 1.0, 60_000
+    _, boson = displaced.prompt_hadrons(rng, events, mass, False, SQRT_S)
+    means = flight.lifetimes(rng, events, RANGE["ctau_least"], RANGE["ctau"])
+    proper, vertex = flight.vertices(boson, mass, means, rng)
+    boost, sine = kinematics.momentum(boson) / mass, np.sin(kinematics.polar_angle(boson))
+    for ctau in (0.03, 1.0, 100.0):
+        weights = lifetime_weights(proper, RANGE["ctau"], ctau, RANGE["ctau_least"])
+        for inner, outer in ((0.05, 1.0), (1.0, 60.0)):
+            seen = (flight.radius(vertex) > inner) & (flight.radius(vertex) < outer)
+            expected = np.mean(flight_probability(inner, outer, boost, ctau, sine))
+            error = math.sqrt(np.sum(weights[seen] ** 2)) / events
+            assert np.sum(weights[seen]) / events == pytest.approx(expected, abs=4 * error + 1e-6)
+            assert error < 0.05 * expected + 1e-4
+
+
+@pytest.mark.parametrize(("channel", "mode", "mass"), [("kplus_mumu", 1, 1.0), ("kstar_kk", 7, 2.0)])
+def test_efficiencies_of_b_ks_llp_are_those_of_signals_with_that_lifetime(channel, mode, mass):
+    search = definition.load("b_ks_llp")
+    plan = ChannelPlan(search.channels[channel].select, "m_reduced", EVERYWHERE, tuple(search.columns))
+    lifetimes = np.array([0.05, 0.5, 20.0])
+    columns = chunk("b_kaon_scalar", 5, mass=mass, mode=mode, **RANGE)
+    (sums,) = LivedSelection(plan, flights(search)).sums(columns, [[lifetimes]])
+    told = Lived(mass, EVENTS, sums)
+    assert np.all(told.error < 0.06 * told.efficiency)
+    for number, ctau in enumerate(lifetimes):
+        direct = chunk("b_kaon_scalar", 6, mass=mass, mode=mode, ctau=ctau)
+        kept = (direct["m_bc"] > 5.27) & (np.abs(direct["delta_e"]) < 0.05) & (direct["r_vertex"] > 0.05)
+        found = np.count_nonzero(kept) / EVENTS
+        error = math.hypot(told.error[number], math.sqrt(found * (1 - found) / EVENTS))
+        assert told.efficiency[number] == pytest.approx(found, abs=4 * error)
+
+
+def test_ranges_of_lifetimes_are_checked():
+    with pytest.raises(InputError, match=r"ctau_least = 2\.0 cm is not between 0 and ctau = 1\.0 cm"):
+        chunk("b_kaon_scalar", events=3, mass=1.0, ctau_least=2.0)
+    columns = chunk("b_kaon_scalar", events=2000, mass=1.0, ctau=3.0)
+    assert np.all(columns["ctau_least"] == columns["ctau"])
 
 
 def test_three_bodies_share_the_mass_as_phase_space_says(rng):

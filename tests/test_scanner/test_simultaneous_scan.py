@@ -6,7 +6,7 @@ from scipy.special import chdtri
 
 from scanner import definition, engine
 from scanner.errors import InputError
-from scanner.limits import Exposure, scan_block
+from scanner.limits import Exposure, Memory, scan_block
 from scanner.stats import METHOD_MEANINGS
 from scanner.windows.systematics import describe
 
@@ -109,6 +109,44 @@ def test_windows_with_vetoes_are_those_of_fine_bins(channels):
     assert np.isnan(exact["yield_limit"]).any()
     kept = np.isfinite(exact["yield_limit"])
     close(*({name: np.asarray(v)[kept] for name, v in found.items()} for found in (exact, close_to)))
+
+
+LIVED = """\
+channels:
+  mumu:
+    observable: m_mumu - 0.2
+    peak: m - 0.2
+    efficiency: {formula: 0.3 / (1 + ctau), source: user}
+    source: user
+  ee: {observable: m_ee, efficiency: {formula: 0.2 * ctau / (1 + ctau), source: user}, source: user}
+"""
+
+
+@pytest.mark.parametrize("tail", ["2", "1 + ctau"])
+def test_tables_that_are_kept_along_a_lifetime_are_those_made_anew(tail):
+    base = BASE.replace("step: 1 resolution}}", 'step: 1 resolution}, ctau: {values: "1 cm, 3 cm"}}')
+    shape = "signal:\n  shape: crystal_ball\n  parameters:\n"
+    shape += f"    alpha: {{formula: {tail}, source: user}}\n    n: {{constant: 3, source: user}}"
+    search, grid = search_of(base.replace("signal:", shape) + LIVED + UNBINNED, 40)
+    events = throw(search, grid, 400.0)
+    axes = [grid.channels.get(name, grid) for name in search.channels]
+    fine = [np.histogram(x, axis.edges)[0] for x, axis in zip(events, axes, strict=True)]
+    counts = np.concatenate([axis.counts(f, PART) for f, axis in zip(fine, axes, strict=True)], axis=1)
+    memory, sizes = Memory(), []
+
+    def at(ctau, memory):
+        return scan_block(
+            *(search, grid, counts, PART), configuration=0, exposure=EXPOSURE, method="asymptotic",
+            candidates=events, point={"ctau": ctau}, memory=memory,
+        )  # fmt: skip
+
+    for ctau in (1.0, 3.0):
+        found, anew = at(ctau, memory), at(ctau, None)
+        sizes.append(memory.tables.numbers)
+        for name in found:
+            np.testing.assert_array_equal(found[name], anew[name], name)
+    assert sizes[0] > 0
+    assert sizes[1] == sizes[0] * (1 if tail == "2" else 2)
 
 
 def test_few_events_in_channels_are_counted_under_auto():

@@ -37,10 +37,14 @@ coverage: $(READY)
 bench: $(READY)
 	$(BIN)/darkscan bench
 
-# Every built-in search at its published luminosity, with a page of plots; hours on two cores.
+# Every built-in search at its published luminosity, with a page of plots, and the tables and pictures of the docs;
+# hours on two cores.
 searches: $(READY)
 	$(BIN)/darkscan searches run-all -o searches --workers $(WORKERS)
 	$(BIN)/darkscan searches compare searches
+	$(BIN)/darkscan searches expected -o searches/expected --workers $(WORKERS) --table docs/searches.md
+	$(BIN)/darkscan searches inject -o searches/injected --workers $(WORKERS) --table docs/searches.md
+	$(BIN)/darkscan searches pages docs/searches --plots --workers $(WORKERS)
 
 # jax as a peer in the benchmarks, which skip it where it is absent.
 jax: $(READY)

@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,9 @@ QUICK_SIGNALS = 8000
 """Produced events of a signal that tells an efficiency, in a reduced search."""
 QUICK_MASSES, QUICK_PLANE, QUICK_OUTER, QUICK_CONFIGURATIONS = 7, 5, 3, 2
 """Points on the mass axis, on each of two, on every other axis, and configurations of a reduced search."""
+
+PICTURE_MASSES, PICTURE_PLANE = 61, 25
+"""Points on the mass axis, or on each of two, of the pictures on the pages."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,13 @@ def _outcome(search: Search, folder: Path, executor: Executor, quick: bool) -> O
     )
 
 
+def picture(search: Search, image: Path, executor: Executor) -> None:
+    """Draw the limits of a search from a reduced run into a small image."""
+    with TemporaryDirectory() as folder:
+        cube = run(reduced(search, PICTURE_MASSES, PICTURE_PLANE), Path(folder), executor, quick=True)
+        plots.save_small(plots.overview_plot(drawn(cube)), image)
+
+
 def run(search: Search, folder: Path, executor: Executor, quick: bool) -> xr.Dataset:
     """Generate the events of a search and scan them; what is there already is taken."""
     store, cube = str(folder / f"{search.name}_events.zarr"), str(folder / f"{search.name}.zarr")
@@ -142,9 +153,9 @@ def quick_luminosity(search: Search, events: float = QUICK_EVENTS) -> float:
     return search.luminosity * min(1.0, events / max(produced, 1.0))
 
 
-def reduced(search: Search) -> Search:
+def reduced(search: Search, masses: int = QUICK_MASSES, plane: int = QUICK_PLANE) -> Search:
     """Return a search with few points on every axis, and few configurations."""
-    most = QUICK_MASSES if len(window_axes(search)) == 1 else QUICK_PLANE
+    most = masses if len(window_axes(search)) == 1 else plane
     outer = {axis.name for axis in outer_axes(search)}
     axes = {name: _few(axis, QUICK_OUTER if name in outer else most) for name, axis in search.scan.items()}
     small = {"scan": axes, "configurations": search.configurations[:QUICK_CONFIGURATIONS]}

@@ -4,7 +4,7 @@ Where all events of the published luminosity are too many, a part of them is gen
 fits find in it, templates and simulated backgrounds are then scaled to the whole, and taken for the data.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,12 @@ from scanner.definition import Search
 from scanner.interpretation import Exposure, quantity
 from scanner.likelihoods.binned import BinnedProblem, Floats
 from scanner.limits import scan_block, window_problem
+from scanner.models import MODELS
 from scanner.schema.statistics import Published
 from scanner.studies.injected import at_point, expectation
 from scanner.windows.axes import outer_axes
-from scanner.windows.backgrounds import Simulated
 from scanner.windows.counted import count_block
+from scanner.windows.joint_counted import count_channels
 from scanner.windows.systematics import included
 
 MASSES = 5
@@ -35,7 +36,7 @@ EVENTS = 1e6
 
 @dataclass(frozen=True)
 class Abstract:
-    """A range of limits that the abstract of a paper states, over a range of the first mass [GeV]."""
+    """A range of limits that a paper states, over a range of the first mass [GeV]."""
 
     quantity: str
     low: float
@@ -49,9 +50,12 @@ ABSTRACTS = {
     "zp_tautau": Abstract("cross_section", 0.7, 24.0, "fb", (3.6, 10.0), "arXiv:2306.12294"),
     "s_mumu": Abstract("cross_section", 0.055, 1.3, "fb", (0.212, 9.0), "arXiv:2403.02841"),
     "dark_higgsstrahlung": Abstract("cross_section", 1.7, 5.0, "fb", (4.0, 9.7), "arXiv:2207.00509"),
+    "zp_inv": Abstract("coupling", 3e-3, 1.0, "", (0.0, 8.0), "arXiv:2212.03066"),
     "b_lambda_inv": Abstract("branching_fraction", 2.1e-5, 3.8e-5, "", (1.0, 3.9), "arXiv:2110.14086"),
 }
 """Ranges of published limits of searches whose curves are not at hand."""
+ONE_STATE = {"b_ks_llp": ("dark_scalar", "mu_mu")}
+"""Searches of all final states whose published limits hold the branching fraction of one of them."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +148,7 @@ def _one(run: work.Run, spot: Spot, part: float) -> Compared:
     mass = spot.values[search.scan_axis.name]
     low, high, source = np.nan, np.nan, ""
     if own is not None:
-        low, source = _at(own, mass), own.source
+        low, source = _at(own, mass) / _fraction(search, mass), own.source
         high = low
     elif abstract is not None and abstract.masses[0] <= mass <= abstract.masses[1]:
         low, high, source = abstract.low, abstract.high, abstract.source
@@ -157,6 +161,14 @@ def _at(known: Published, mass: float) -> float:
     """Return a published limit at a mass [GeV], NaN beyond its curve."""
     inside = min(known.mass) - 1e-9 <= mass <= max(known.mass) + 1e-9
     return float(np.interp(mass, known.mass, known.value)) if inside else np.nan
+
+
+def _fraction(search: Search, mass: float) -> float:
+    """Return the branching fraction that the published limits of a search hold."""
+    if search.name not in ONE_STATE:
+        return 1.0
+    model, state = ONE_STATE[search.name]
+    return float(MODELS[model].branching_fraction(mass, state))
 
 
 def _limits(run: work.Run, cell: Cell, part: float) -> dict[str, Any]:
@@ -173,12 +185,26 @@ def _limits(run: work.Run, cell: Cell, part: float) -> dict[str, Any]:
     }
     search = whole.at(cell.configuration, cell.index)
     if run.counting:
-        rows = np.rint(run.histograms[cell.region].counts[cell.configuration][windows] / part)
-        grid = run.counting[cell.region]
-        return count_block(search, grid, rows.astype(np.int64), _simulated(whole, cell), windows, **how)
+        return _counted(run, whole, cell, part, how)
     counts = _data(run, cell) if part == 1.0 else expectation(_likelihood(run, cell)) / part
     fitted = whole.grid(cell.region, cell.configuration)
-    return scan_block(search, fitted, counts, windows, identity=run.plan.scan_identity, **how)
+    candidates = work.region_candidates(run, cell.region, cell.configuration) if part == 1.0 else None
+    how |= {"identity": run.plan.scan_identity, "candidates": candidates}
+    return scan_block(search, fitted, counts, windows, **how)
+
+
+def _counted(
+    run: work.Run, whole: work.Run, cell: Cell, part: float, how: Mapping[str, Any]
+) -> dict[str, Any]:
+    windows, grid = slice(cell.window, cell.window + 1), run.counting[cell.region]
+    search, names = whole.at(cell.configuration, cell.index), engine.pass_names(run.search, cell.region)
+    counts = [run.histograms[name].counts[cell.configuration][windows] / part for name in names]
+    rows = [np.rint(each).astype(np.int64) for each in counts]
+    place = (run.store.samples, run.histograms, cell.configuration, windows, whole.plan.luminosity)
+    simulated = [counted.simulated(name, *place) for name in names]
+    if len(names) == 1:
+        return count_block(search, grid, rows[0], simulated[0], windows, **how)
+    return count_channels(search, grid, rows, simulated, windows, identity=run.plan.scan_identity, **how)
 
 
 def _data(run: work.Run, cell: Cell) -> Floats:
@@ -205,9 +231,3 @@ def _stated(run: work.Run, cell: Cell) -> dict[str, Any]:
         for name, values in arrays.items()
         if name.startswith(prefix)
     }
-
-
-def _simulated(run: work.Run, cell: Cell) -> Sequence[Simulated]:
-    windows = slice(cell.window, cell.window + 1)
-    place = (cell.region, run.store.samples, run.histograms, cell.configuration, windows)
-    return counted.simulated(*place, run.plan.luminosity)

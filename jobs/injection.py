@@ -4,6 +4,7 @@ Each signal has 200 events or more: the error of a fitted yield follows the yiel
 pulls by minus one half of its relative error where there is little background.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,23 +19,24 @@ from jobs.injection_points import Cell, Spot, choose, find, narrowed
 from scanner import engine, simulation
 from scanner.definition import Search
 from scanner.interpretation import quantity
-from scanner.stats.experiment import CountingData
-from scanner.stats.joint_counts import JointCounts
-from scanner.studies import counts as count_toys
+from scanner.models import MODELS
+from scanner.studies.counts import Counters, counters
 from scanner.studies.injected import (
     Pulls,
     at_point,
     counted_pulls,
     fitted_bench,
     fitted_pulls,
-    joint_pulls,
     stated_bench,
 )
+from scanner.windows.backgrounds import efficiency_error
 from scanner.windows.counted import containment, experiments
 from scanner.windows.joint_counted import joint_experiments
 
 LIFETIMES = {"ctau_s": "ctau", "ctau_hprime": "ctau_1"}
 """What processes call the lifetimes that are axes of scans."""
+SCALAR_STATES = {"inelastic_dark_higgs": ("mu_mu", "pi_pi", "K_K")}
+"""Final states in the order of the modes, of processes whose branching fractions are in efficiencies."""
 MOST_PULL, MOST_MEAN = 3.0, 0.2
 """Pull of generated events, and mean pull of toys, that a search may have."""
 
@@ -54,12 +56,12 @@ class Options:
     least : float
         Injected events, if that is more.
     events : bool
-        Whether signals are injected as generated events as well; never where several channels count.
+        Whether signals are injected as generated events as well.
     seed : int
     """
 
     points: int = 3
-    toys: int = 400
+    toys: int = 1000
     strength: float = 5.0
     least: float = 200.0
     events: bool = True
@@ -162,7 +164,7 @@ def _one(bench: Workbench, spot: Spot, name: str) -> Injected:
     error = np.nan_to_num(float(row["signal_yield_error"]))
     signal = max(bench.options.least, bench.options.strength * error)
     generated = (np.nan, np.nan, np.nan)
-    if bench.options.events and not engine.stated(bench.search) and not _counts_jointly(run):
+    if bench.options.events and not engine.stated(bench.search):
         bench.scan(name, tuple(signals(bench.search, spot, row, signal)))
         generated = recovered(bench.run(name), cell, spot, signal)
     found = toys(run, cell, signal, bench.options.toys)
@@ -204,16 +206,23 @@ def signals(search: Search, spot: Spot, row: xr.Dataset, events: float) -> list[
         return [{**others, "m": mass, strength: rate}]
     return [
         {**others, "m": mass, "mode": float(mode), strength: rate * share}
-        for mode, share in enumerate(shares(search, spot))
+        for mode, share in shares(search, process.process, spot).items()
         if share > 0.0
     ]
 
 
-def shares(search: Search, spot: Spot) -> list[float]:
-    """Return the branching fractions into the final states, which the channels of a search are."""
-    mass, known = spot.values[search.scan_axis.name], dict(spot.values)
-    stated = [channel.branching_fraction for channel in search.channels.values()]
-    return [1.0 if each is None else float(each(np.array([mass]), **known)[0]) for each in stated]
+def shares(search: Search, process: str, spot: Spot) -> dict[int, float]:
+    """Return the branching fractions into final states, by the mode that the cuts of a channel ask for."""
+    mass = spot.values[search.scan_axis.name]
+    if process in SCALAR_STATES:
+        states = enumerate(SCALAR_STATES[process])
+        return {mode: float(MODELS["dark_scalar"].branching_fraction(mass, state)) for mode, state in states}
+    found = {}
+    for channel in search.channels.values():
+        (mode,) = re.findall(r"abs\(mode - (\d+)\)", " ".join(channel.select))
+        known = channel.branching_fraction
+        found[int(mode)] = 1.0 if known is None else float(known(np.array([mass]))[0])
+    return found
 
 
 def recovered(run: work.Run, cell: Cell, spot: Spot, signal: float) -> tuple[float, float, float]:
@@ -222,18 +231,15 @@ def recovered(run: work.Run, cell: Cell, spot: Spot, signal: float) -> tuple[flo
     found, error = float(row["signal_yield"]), float(row["signal_yield_error"])
     if not run.counting:
         return found, error, (found - signal) / error
-    data, contained = counted_window(run, cell)
-    return found, error, count_toys.pull(data, signal * contained)
+    data = counted_windows(run, cell)
+    return data.best(), error, data.pull(signal)
 
 
 def toys(run: work.Run, cell: Cell, signal: float, number: int) -> Pulls:
     """Throw toys of the model of a window, which its data tell, and fit them."""
     names = ("injection", run.search.name, cell.configuration, cell.region, cell.window, cell.index)
-    if _counts_jointly(run):
-        return joint_pulls(joint_window(run, cell), signal, number, *names)
     if run.counting:
-        data, contained = counted_window(run, cell)
-        return counted_pulls(data, signal * contained, number, *names)
+        return counted_pulls(counted_windows(run, cell), signal, number, *names)
     search = at_point(run.at(cell.configuration, cell.index), cell.configuration, cell.point)
     identity = "\0".join(str(name) for name in names)
     if engine.stated(search):
@@ -246,13 +252,8 @@ def toys(run: work.Run, cell: Cell, signal: float, number: int) -> Pulls:
     return fitted_pulls(made, signal, number)
 
 
-def _counts_jointly(run: work.Run) -> bool:
-    """Tell whether several channels count: their final states are no one process of the generator."""
-    return bool(run.counting) and len(run.search.channels) > 1
-
-
-def joint_window(run: work.Run, cell: Cell) -> JointCounts:
-    """Return the counts of all channels in a window."""
+def counted_windows(run: work.Run, cell: Cell) -> Counters:
+    """Return the counting experiments of all channels at a point, and their parts of the signal."""
     search, grid = run.at(cell.configuration, cell.index), run.counting[cell.region]
     window = slice(cell.window, cell.window + 1)
     parameters = {**search.configurations[cell.configuration].parameters, **cell.point}
@@ -260,15 +261,13 @@ def joint_window(run: work.Run, cell: Cell) -> JointCounts:
     rows = [run.histograms[name].counts[cell.configuration][window] for name in names]
     place = (run.store.samples, run.histograms, cell.configuration, window, run.plan.luminosity)
     simulated = [counted.simulated(name, *place) for name in names]
-    return joint_experiments(search, grid, rows, simulated, window, parameters)[0]
-
-
-def counted_window(run: work.Run, cell: Cell) -> tuple[CountingData, float]:
-    """Return the counting experiment of a window, and the part of the signal that is in it."""
-    search, grid = run.at(cell.configuration, cell.index), run.counting[cell.region]
-    window = slice(cell.window, cell.window + 1)
-    parameters = {**search.configurations[cell.configuration].parameters, **cell.point}
-    place = (cell.region, run.store.samples, run.histograms, cell.configuration, window, run.plan.luminosity)
-    rows = run.histograms[cell.region].counts[cell.configuration][window]
-    counted_block, _ = experiments(search, grid, rows, window, counted.simulated(*place), parameters)
-    return counted_block.experiment(0), float(containment(search, grid, window, parameters)[0])
+    if len(names) == 1:
+        found, _ = experiments(search, grid, rows[0], window, simulated[0], parameters)
+        share = float(containment(search, grid, window, parameters)[0])
+        return counters((found.experiment(0),), (share,))
+    _, channels = joint_experiments(search, grid, rows, simulated, window, parameters)
+    error = efficiency_error(search, grid, window, parameters)
+    return counters(
+        tuple(channel.counted(error).experiment(0) for channel in channels),
+        tuple(float(channel.share[0]) for channel in channels),
+    )

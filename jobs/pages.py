@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from jobs import catalogue
 from scanner import engine, simulation
 from scanner.definition import Search
 from scanner.interpretation import bound_model, ordered, quantity
@@ -17,6 +18,7 @@ def page(search: Search) -> str:
         f"# `{search.name}`: {search.title}",
         *_head(search),
         *_limits(search),
+        *_picture(search),
         *_scan(search),
         *_own_files(search),
         *_systematics(search),
@@ -51,6 +53,21 @@ def _limits(search: Search) -> Iterator[str]:
         for _, reference in ordered(search)
     ]
     yield text + (f", and on {'; '.join(couplings)}." if couplings else ".")
+
+
+def _picture(search: Search) -> Iterator[str]:
+    """Show the picture that `darkscan searches pages --plots` draws, and say what it is from."""
+    if not (search.simulation or engine.stated(search)):
+        return
+    yield f"![Limits of {search.name}](images/{search.name}.png)"
+    if engine.stated(search):
+        yield "*From the counts of the definition.*"
+        return
+    first = ", of the first configuration" if len(search.configurations) > 1 else ""
+    yield (
+        f"*From one pseudo-experiment of the luminosity in the corner, that of at most "
+        f"{catalogue.QUICK_EVENTS:.0f} produced events, at a few of the masses{first}.*"
+    )
 
 
 def _scan(search: Search) -> Iterator[str]:

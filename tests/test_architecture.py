@@ -27,6 +27,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "llvmlite": ("scanner/kernels/*",),
     "iminuit": ("scanner/likelihoods/minuit.py",),
     "matplotlib": ("scanner/plots/*",),
+    "PIL": ("scanner/plots/*",),
     "pydantic": ("scanner/definition.py", "scanner/schema/*"),
     "pydantic_core": ("scanner/definition.py", "scanner/schema/*"),
     "ruamel": ("scanner/definition.py", "scanner/schema/*"),
@@ -46,7 +47,7 @@ HOMES: dict[str, tuple[str, ...]] = {
 }
 """Where each library may be imported; `*` crosses folders. Type annotations may name it anywhere."""
 AT_HOME_ANYWHERE = {"numpy", "scipy", "xarray"}
-COMES_WITH = {"pydantic_core": "pydantic", "llvmlite": "numba"}
+COMES_WITH = {"pydantic_core": "pydantic", "llvmlite": "numba", "PIL": "matplotlib"}
 """Libraries that a declared dependency cannot work without, and that its interface makes us name."""
 COMPILERS = {"jit", "njit", "vectorize", "guvectorize", "stencil", "cfunc"}
 

@@ -32,7 +32,7 @@ def inject(
     output: Output,
     names: Names = None,
     points: Annotated[int, typer.Option(help="Points of each grid.", min=1)] = 3,
-    toys: Annotated[int, typer.Option(help="Pseudo-experiments at each point.", min=2)] = 400,
+    toys: Annotated[int, typer.Option(help="Pseudo-experiments at each point.", min=2)] = 1000,
     events: Annotated[bool, typer.Option(help="Whether to inject generated events as well.")] = True,
     table: Page = None,
     workers: Workers = 0,

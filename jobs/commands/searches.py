@@ -119,8 +119,14 @@ def compare(
 
 
 @app.command()
-def pages(folder: Annotated[Path, typer.Argument(help="Where to write a page of Markdown each.")]) -> None:
+def pages(
+    folder: Annotated[Path, typer.Argument(help="Where to write a page of Markdown each.")],
+    plots: Annotated[bool, typer.Option("--plots", help="Draw limits of reduced runs for them too.")] = False,
+    names: Annotated[list[str] | None, typer.Option("--only", help="A search to draw; all if none.")] = None,
+    workers: Workers = 0,
+) -> None:
     """Write a page of documentation for every built-in search, from its definition."""
+    from jobs import catalogue
     from jobs import pages as made
     from scanner import definition
 
@@ -128,6 +134,13 @@ def pages(folder: Annotated[Path, typer.Argument(help="Where to write a page of 
     for name in definition.names():
         (folder / f"{name}.md").write_text(made.page(definition.load(name)), encoding="utf-8")
     typer.echo(f"wrote {len(definition.names())} pages to {folder}")
+    if plots:
+        images = folder / "images"
+        images.mkdir(exist_ok=True)
+        with executor(workers) as chosen:
+            for name in names or catalogue.runnable():
+                typer.echo(name, err=True)
+                catalogue.picture(definition.load(name), images / f"{name}.png", chosen)
 
 
 @app.command()

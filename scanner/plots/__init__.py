@@ -4,7 +4,7 @@ Every function returns a `matplotlib.figure.Figure` that belongs to no window sy
 state, so that it can be drawn on a worker, in a notebook or in a test alike.
 """
 
-from scanner.plots.files import save
+from scanner.plots.files import save, save_small
 from scanner.plots.limits import draw, limit_plot, overview_plot
 from scanner.plots.maxima import toy_maxima_plot
 from scanner.plots.overlays import Overlay
@@ -22,6 +22,7 @@ __all__ = [
     "plane_plot",
     "projection_plot",
     "save",
+    "save_small",
     "spectrum_plot",
     "study_plot",
     "toy_maxima_plot",

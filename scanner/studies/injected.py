@@ -15,7 +15,6 @@ from scanner.likelihoods.binned import BinnedProblem, Floats
 from scanner.likelihoods.fit import fit
 from scanner.limits import window_problem
 from scanner.seeds import key_of
-from scanner.stats.experiment import CountingData
 from scanner.stats.joint_counts import JointCounts
 from scanner.studies import counts, joint_counts, linearity
 from scanner.studies.bench import Bench
@@ -126,8 +125,8 @@ def _pulls(found: Variables) -> Pulls:
     )
 
 
-def counted_pulls(data: CountingData, signal: float, toys: int, *names: str | int) -> Pulls:
-    """Throw toys of a counting window with a signal [events] in it; random numbers follow from the names."""
+def counted_pulls(data: counts.Counters, signal: float, toys: int, *names: str | int) -> Pulls:
+    """Throw toys of counting windows with a signal [events]; random numbers follow from the names."""
     return _summary(*counts.pulls(data, signal, key_of(*names), toys))
 
 

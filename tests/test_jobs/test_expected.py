@@ -1,9 +1,11 @@
 """Expected limits beside the published ones, from all events or from a part that is scaled."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from jobs import catalogue_tables, expected
+from jobs import catalogue, catalogue_tables, expected, injection
 from jobs.executors import SerialExecutor
 from jobs.scan import scan
 from scanner import definition
@@ -51,6 +53,32 @@ def test_ranges_stand_in_for_curves_that_definitions_have_not(name):
     spots = expected.places(search)
     first = search.scan_axis.name
     assert any(abstract.masses[0] <= spot.values[first] <= abstract.masses[1] for spot in spots)
+
+
+def section(title):
+    text = (Path(__file__).resolve().parents[2] / "docs" / "searches.md").read_text()
+    return text.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+@pytest.mark.parametrize("name", catalogue.runnable())
+def test_the_notes_have_every_search_in_both_tables_and_explain_what_is_off(name):
+    beside, injected = section("All searches beside what is published"), section("Injected signals")
+    rows = [line.split(" | ") for line in beside.splitlines() if line.startswith(f"| `{name}` |")]
+    assert 1 <= len(rows) <= expected.MASSES
+    assert any(line.startswith(f"| `{name}` |") for line in injected.splitlines())
+    ratios = [row[5] for row in rows]
+    close = all(ratio == "within" or (ratio != "–" and 0.5 <= float(ratio) <= 2.0) for ratio in ratios)
+    explained = [line for line in beside.splitlines() if line.startswith("- ") and f"`{name}`" in line]
+    assert close or explained
+
+
+def test_the_pulls_of_the_notes_are_within_what_is_asked_for():
+    """Columns: search, point, injected, fitted, pull of events, mean pull of toys, width."""
+    rows = [line.strip("| ").split(" | ") for line in section("Injected signals").splitlines()]
+    rows = [row for row in rows if row[0].startswith("`") and len(row) == 7]
+    assert len(rows) > 50
+    assert all(row[4] == "–" or abs(float(row[4])) <= injection.MOST_PULL for row in rows)
+    assert all(abs(float(row[5].partition(" ")[0])) < injection.MOST_MEAN for row in rows)
 
 
 def test_the_command_writes_a_table_into_a_page(darkscan, tmp_path):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from jobs import catalogue
 from jobs.pages import page
 from scanner import definition
 
@@ -17,6 +18,13 @@ def test_the_page_of_a_search_is_what_its_definition_makes(name):
     assert "None" not in found
 
 
+@pytest.mark.parametrize("name", catalogue.runnable())
+def test_the_page_of_a_search_shows_its_limits(name):
+    image = FOLDER / "images" / f"{name}.png"
+    assert f"![Limits of {name}](images/{name}.png)" in page(definition.load(name))
+    assert 5_000 < image.stat().st_size < 60_000, "run `darkscan searches pages docs/searches --plots`"
+
+
 def test_there_is_no_page_of_another_search():
     assert {path.stem for path in FOLDER.glob("*.md")} == set(definition.names())
 
@@ -24,3 +32,10 @@ def test_there_is_no_page_of_another_search():
 def test_the_command(darkscan, tmp_path):
     assert darkscan("searches", "pages", tmp_path).code == 0
     assert (tmp_path / "tau_3mu.md").read_text() == page(definition.load("tau_3mu"))
+
+
+def test_the_command_draws_what_the_pages_show(darkscan, tmp_path):
+    answer = darkscan("searches", "pages", tmp_path, "--plots", "--only", "tau_3mu_counts")
+    assert answer.code == 0
+    assert [path.name for path in (tmp_path / "images").iterdir()] == ["tau_3mu_counts.png"]
+    assert (tmp_path / "images" / "tau_3mu_counts.png").stat().st_size > 5_000

@@ -13,6 +13,10 @@ from scanner.studies import counts, injected
 OFF = CountingData(37, off=24, tau=3.0)
 
 
+def single(data):
+    return counts.counters((data,), (1.0,))
+
+
 def nll(signal, background, data):
     """−2 ln L of both regions, by scipy."""
     return -2.0 * (
@@ -26,18 +30,18 @@ def test_the_pull_of_a_count_is_the_root_of_its_likelihood_ratio(signal):
     best = OFF.observed - OFF.off / OFF.tau
     profiled = optimize.minimize_scalar(lambda b: nll(signal, b, OFF), bounds=(1e-3, 60.0), method="bounded")
     ratio = profiled.fun - nll(best, OFF.off / OFF.tau, OFF)
-    assert counts.pull(OFF, signal) == pytest.approx(np.sign(best - signal) * np.sqrt(ratio), abs=1e-4)
+    assert single(OFF).pull(signal) == pytest.approx(np.sign(best - signal) * np.sqrt(ratio), abs=1e-4)
 
 
 def test_the_pull_of_a_count_on_a_known_background_has_a_closed_form():
     data, n, mean = CountingData(150, 20.0), 150, 120.0
     expected = np.sqrt(2.0 * (n * np.log(n / mean) - n + mean))
-    assert counts.pull(data, 100.0) == pytest.approx(expected, rel=1e-9)
-    assert counts.fitted(data) == (130.0, np.sqrt(150.0))
+    assert single(data).pull(100.0) == pytest.approx(expected, rel=1e-9)
+    assert single(data).best() == 130.0
 
 
 def test_an_uncertain_efficiency_makes_pulls_smaller():
-    sure, unsure = (counts.pull(CountingData(150, 20.0, efficiency_error=e), 100.0) for e in (0.0, 0.1))
+    sure, unsure = (single(CountingData(150, 20.0, efficiency_error=e)).pull(100.0) for e in (0.0, 0.1))
     assert 0.4 * sure < unsure < 0.8 * sure  # √120 against √(120 + 10²) and more
 
 
@@ -45,15 +49,40 @@ def test_an_uncertain_efficiency_makes_pulls_smaller():
     "data", [OFF, CountingData(40, 8.0, 2.0, efficiency_error=0.05), CountingData(9, 3.0)]
 )
 def test_toys_of_counts_have_normal_pulls(data):
-    found = injected.counted_pulls(data, 100.0, 400, "toys", "of", "counts")
+    found = injected.counted_pulls(single(data), 100.0, 400, "toys", "of", "counts")
     assert (found.toys, found.toys_failed) == (400, 0)
     assert abs(found.pull_mean) < 0.2
     assert found.pull_width == pytest.approx(1.0, abs=0.15)
     assert found.fitted_mean == pytest.approx(100.0, abs=2.5)
 
 
+def test_channels_with_one_signal_have_the_likelihood_ratio_of_their_product():
+    other, shares = CountingData(12, off=3, tau=2.0), (0.7, 0.2)
+    both = counts.counters((OFF, other), shares)
+
+    def joint(signal):
+        found = [
+            optimize.minimize_scalar(
+                lambda b, d=data, s=share: nll(signal * s, b, d), bounds=(1e-4, 60.0), method="bounded"
+            ).fun
+            for data, share in zip((OFF, other), shares, strict=True)
+        ]
+        return sum(found)
+
+    best = optimize.minimize_scalar(joint, bounds=(0.0, 90.0), method="bounded")
+    assert both.best() == pytest.approx(best.x, abs=0.01)
+    assert both.pull(70.0) == pytest.approx(-np.sqrt(joint(70.0) - best.fun), abs=1e-3)
+    found = injected.counted_pulls(both, 150.0, 300, "channels")
+    assert abs(found.pull_mean) < 0.2
+    assert found.pull_width == pytest.approx(1.0, abs=0.15)
+
+
+def test_a_channel_without_a_share_tells_nothing():
+    assert counts.counters((OFF, CountingData(900, 1.0)), (1.0, 0.0)) == single(OFF)
+
+
 def test_toys_of_counts_are_a_function_of_their_names():
-    first, again, other = (injected.counted_pulls(OFF, 50.0, 20, name) for name in ("a", "a", "b"))
+    first, again, other = (injected.counted_pulls(single(OFF), 50.0, 20, name) for name in ("a", "a", "b"))
     assert first == again
     assert first != other
 

@@ -33,7 +33,7 @@ from scanner.windows.backgrounds import efficiency_error
 from scanner.windows.counted import containment, experiments
 from scanner.windows.joint_counted import joint_experiments
 
-LIFETIMES = {"ctau_s": "ctau", "ctau_hprime": "ctau_1"}
+LIFETIMES = {"ctau_s": "ctau", "ctau_hprime": "ctau_1", "ctau_chi2": "ctau_2"}
 """What processes call the lifetimes that are axes of scans."""
 SCALAR_STATES = {"inelastic_dark_higgs": ("mu_mu", "pi_pi", "K_K")}
 """Final states in the order of the modes, of processes whose branching fractions are in efficiencies."""

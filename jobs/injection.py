@@ -20,6 +20,7 @@ from scanner import engine, simulation
 from scanner.definition import Search
 from scanner.interpretation import quantity
 from scanner.models import MODELS
+from scanner.simulation.displaced import DAUGHTERS
 from scanner.studies.counts import Counters, counters
 from scanner.studies.injected import (
     Pulls,
@@ -220,8 +221,8 @@ def shares(search: Search, process: str, spot: Spot) -> dict[int, float]:
     found = {}
     for channel in search.channels.values():
         (mode,) = re.findall(r"abs\(mode - (\d+)\)", " ".join(channel.select))
-        known = channel.branching_fraction
-        found[int(mode)] = 1.0 if known is None else float(known(np.array([mass]))[0])
+        known, open_ = channel.branching_fraction, mass > 2.0 * DAUGHTERS[int(mode) % len(DAUGHTERS)]
+        found[int(mode)] = float(open_) * (1.0 if known is None else float(known(np.array([mass]))[0]))
     return found
 
 

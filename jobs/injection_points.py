@@ -91,7 +91,9 @@ def _windows(
         return
     for grid in engine.grids(search).values():
         every = slice(0, len(grid))
-        columns = [total_rate(rates(search, grid, every, {**parameters, **point})) for point in outer]
+        columns = [np.ones(len(grid)) for _ in outer]  # simulated signals tell those of decays in flight
+        if not search.decays:
+            columns = [total_rate(rates(search, grid, every, {**parameters, **point})) for point in outer]
         yield (
             {search.scan_axis.name: grid.mass},
             ~vetoed(search, grid.mass),

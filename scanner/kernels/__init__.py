@@ -11,6 +11,7 @@ from numba.core.cpu import CPUTargetOptions
 from numba.core.options import TargetOptions
 
 from scanner.kernels.cache import private_directory
+from scanner.kernels.linkage import keep_own_copies
 
 Kernel = TypeVar("Kernel", bound=Callable[..., object])
 
@@ -19,6 +20,8 @@ FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
 
 # The compiler's flags know `noalias`; only the decorator's list of options leaves it out.
 CPUTargetOptions.noalias = TargetOptions.Mapping("noalias")  # type: ignore[no-untyped-call] # numba
+
+keep_own_copies()
 
 
 def jit(function: Kernel) -> Kernel:

@@ -256,6 +256,16 @@ def test_an_event_far_from_the_mass_leaves_the_yield_at_the_kink():
     assert 2.0 * (nll(end) - nll(0.0)) == pytest.approx(1.0, abs=1e-4)
 
 
+@pytest.mark.parametrize("share", [0.1, 0.37, 0.81])
+@pytest.mark.parametrize("x", [0.5, 0.55, 0.6, 0.7, 0.8, 0.9])
+def test_a_curvature_that_is_rounding_is_no_scale(x, share):
+    """(S/ν)² of an event ten widths off is 1e-40 or less: the NLL is a straight line, with slope Σ f I."""
+    limits = minos_simultaneous(problem([[x], []], [share, 1.0 - share]), ONE_SIGMA)
+    assert limits.yield_limit[0] == pytest.approx(0.5 / WITHIN, rel=1e-5)
+    assert limits.signal_yield_error[0] == pytest.approx(0.5 / WITHIN, rel=1e-5)
+    assert limits.yield_lower[0] < 0.0
+
+
 def test_a_spurious_signal_beside_an_empty_channel_is_given_up():
     """Its sign makes a kink that no Newton step finds; no number is better than a wrong one."""
     added = nuisances_of([[0.0, 0.0]], added=[[1.0, 1.5]])

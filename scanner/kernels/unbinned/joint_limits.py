@@ -81,6 +81,9 @@ Given = tuple[
 integrals (W, C, K + 1) with the signal last; tables (K + 1, ΣP) and where in them a channel begins (W, C);
 shares (W, C); effects (W, 4, J, C) and centres (W, J)."""
 
+STRAIGHT = 1e-12
+"""Curvature of the NLL, in units of the yield or of one event, below which it is a straight line."""
+
 
 @jit
 def allocate_window(given: Given) -> tuple[State, Model]:
@@ -307,15 +310,21 @@ def _copy_theta(state: State, model: Model, theta: Floats) -> None:
 
 
 @jit
+def _scale(curve: float, best: float) -> float:
+    """Return the error that a curvature gives; where it is rounding, the size of the yield."""
+    size = max(abs(best), 1.0)
+    return 1.0 / math.sqrt(curve) if curve * size * size > STRAIGHT else size
+
+
+@jit
 def _measure(
     state: State, model: Model, best: float, rise: float, on_boundary: bool, out: Floats, result: Floats
 ) -> None:
     """Set yield, error and interval from a free fit, and leave its NLL in OBSERVED for the time being."""
     lowest, curve = out[VALUE], out[CURVE]
     result[YIELD], result[OBSERVED] = best, lowest
-    step = 1.0 / math.sqrt(curve) if curve > 0.0 else max(abs(best), 1.0)
-    error = step
-    if on_boundary or not curve > 0.0:
+    error = step = _scale(curve, best)
+    if on_boundary or not curve * step * step > 0.5:
         error = crossing_joint(state, model, best, lowest, step, 1.0, out) - best
     result[ERROR] = error
     if rise > 0.0:
@@ -364,7 +373,7 @@ def _limit(
     if not usable(profile_joint(asimov, copy, 0.0, out)):
         return
     null = out[VALUE]
-    sigma = 1.0 / math.sqrt(out[CURVE]) if out[CURVE] > 0.0 else 1.0
+    sigma = _scale(out[CURVE], best)
     for i in range(targets.size):
         limit = _expected_limit(asimov, copy, null, targets[i], sigma, out)
         result[EXPECTED_LIMITS + i] = limit

@@ -1,0 +1,69 @@
+"""The bits of a kernel: the same where it is compiled, where it is loaded, and whatever else is."""
+
+import os
+import subprocess
+import sys
+
+import llvmlite.binding as llvm
+import numpy as np
+import pytest
+
+from scanner.kernels import jit
+
+SCRIPT = """
+import hashlib
+import numpy as np
+from scanner.likelihoods.binned import BinnedProblem
+from scanner.stats import METHODS, Settings
+
+x = np.linspace(-1.0, 1.0, 41)[:-1] + 0.025
+background = np.stack([np.ones(40), x, 2.0 * x * x - 1.0])[None].repeat(60, axis=0) / 40.0
+signal = np.exp(-0.5 * (x / 0.1) ** 2)[None].repeat(60, axis=0)
+signal /= signal.sum(axis=1)[:, None]
+means = np.repeat([0.05, 3.0, 200.0], 20)[:, None]
+counts = np.random.default_rng(1).poisson(means * np.ones(40)).astype(float)
+digest = hashlib.sha256()
+for method in ("asymptotic", "minos"):
+    limits = METHODS[method](BinnedProblem(counts, signal, background), Settings(0.9))
+    for part in (limits.yield_limit, limits.expected, limits.signal_yield, limits.signal_yield_error):
+        digest.update(np.ascontiguousarray(part).tobytes())
+print(digest.hexdigest())
+"""
+
+
+@jit
+def callee(x):
+    total = 0.0
+    for value in x:
+        total += 1.0 / (1.0 + value * value)
+    return total
+
+
+@jit
+def caller(x):
+    return callee(x) + callee(x[::2]) if x.size > 3 else 0.0
+
+
+def test_a_kernel_shows_nothing_but_itself():
+    caller(np.arange(9.0))
+    (library,) = (overload.library for overload in caller.overloads.values())
+    shown = [
+        function.name
+        for function in library._final_module.functions
+        if not function.is_declaration and function.linkage != llvm.Linkage.internal
+    ]
+    assert shown
+    assert all("caller" in name for name in shown)
+
+
+@pytest.mark.slow
+def test_cold_and_warm_kernels_and_any_order_of_hashing_give_the_same_bits(tmp_path):
+    """Two fresh caches, each compiled with another order of sets, and a second process on the last."""
+    found = []
+    for seed, cache in (("1", "a"), ("2", "b"), ("3", "b")):
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "NUMBA_CACHE_DIR": str(tmp_path / cache)}
+        run = subprocess.run(
+            [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=True
+        )
+        found.append(run.stdout)
+    assert len(set(found)) == 1

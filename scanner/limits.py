@@ -38,6 +38,7 @@ RECORDS = ("fit_attempts", "fit_rung", "fit_quality_toys")
 VETOED = 250
 """Status of a window whose mass the search leaves out."""
 NOWHERE: Point = MappingProxyType({})
+QUALITY = ("fit_quality", "fit_quality_toys")
 
 
 class Memory:
@@ -115,13 +116,11 @@ def scan_block(
     """
     parameters = {**search.configurations[configuration].parameters, **point}
     expected = block_model(search, grid, counts, block, parameters)
-    include = included(search)
-    problem = _problem(search, grid, counts, block, expected, configuration, identity, include)
-    mass = grid.mass[block]
-    extra: Results = {}
+    problem = _problem(search, grid, counts, block, expected, configuration, identity, included(search))
+    mass, memory = grid.mass[block], memory or Memory()
     free = replace(problem, nuisances=None)  # systematics do not enter floating likelihoods
-    settings, nonlinear = Settings(search.confidence_level), expected.nonlinear[0]
-    memory = memory or Memory()
+    quality: Results = {}
+    extra: Results = {}
     if candidates is not None:
         unbinned = simultaneous_problem(
             *(search, block, candidates, expected, parameters, problem),
@@ -131,17 +130,29 @@ def scan_block(
         chosen = method_settings(search, method)
         limits = memory(problem, lambda: unbinned_limits(unbinned, problem, chosen, method))
     elif floats(search):
-        floating = Floating(search, grid, block, parameters, expected.model, nonlinear)
-        limits, found = scan_floating(floating, free, settings, method)
-        extra |= found
+        floating = Floating(search, grid, block, parameters, expected.model, expected.nonlinear[0])
+        limits, extra = scan_floating(floating, free, Settings(search.confidence_level), method)
     else:
         limits = memory(problem, lambda: block_limits(search, problem, mass, method))
-    quality, quality_toys = limits.fit_quality, np.zeros(len(mass), dtype=np.int64)
-    if candidates is None and not floats(search):
-        quality, quality_toys = goodness_of_fit(problem, limits.fit_quality)
+        quality = dict(zip(QUALITY, goodness_of_fit(problem, limits.fit_quality), strict=True))
     efficiency = total_rate(expected.parts)
     results: Results = {
         "n_observed": problem.counts.sum(axis=1).astype(np.int64),
+        "efficiency": efficiency,
+        "resolution": grid.resolution[block],
+    }
+    results |= _of_limits(limits) | quality | _backgrounds(expected, problem.terms) | extra
+    results |= efficiency_error(expected.parts, mass, parameters)
+    if expected.model.peaks.shape[1]:
+        results["peak_yield"] = peak_yields(expected.model, limits.background_coefficients)
+    place = Place(mass, parameters)
+    results |= physics_limits(search, place, limits.yield_limit, limits.expected, efficiency, exposure)
+    return leave_out(results, engine.vetoed(search, mass))
+
+
+def _of_limits(limits: Limits) -> Results:
+    """Return the variables of the cube that every method sets; no toys judge the fit yet."""
+    return {
         "n_background": limits.n_background,
         "signal_yield": limits.signal_yield,
         "signal_yield_error": limits.signal_yield_error,
@@ -154,23 +165,14 @@ def scan_block(
         "yield_lower": limits.yield_lower,
         "toys": limits.toys,
         "toys_failed": limits.toys_failed,
-        "efficiency": efficiency,
-        "resolution": grid.resolution[block],
         "background_coefficients": limits.background_coefficients,
-        "fit_quality": quality,
-        "fit_quality_toys": quality_toys,
+        "fit_quality": limits.fit_quality,
+        "fit_quality_toys": np.zeros(len(limits.status), dtype=np.int64),
         "status": limits.status,
         "method": limits.method,
         "fit_attempts": limits.attempts,
         "fit_rung": rungs(limits),
     }
-    results |= _backgrounds(expected, problem.terms) | extra
-    results |= efficiency_error(expected.parts, mass, parameters)
-    if expected.model.peaks.shape[1]:
-        results["peak_yield"] = peak_yields(expected.model, limits.background_coefficients)
-    place = Place(mass, parameters)
-    results |= physics_limits(search, place, limits.yield_limit, limits.expected, efficiency, exposure)
-    return leave_out(results, engine.vetoed(search, mass))
 
 
 def _backgrounds(expected: BlockModel, terms: NDArray[np.int64]) -> Results:

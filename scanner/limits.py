@@ -131,7 +131,8 @@ def scan_block(
         limits = memory(problem, lambda: unbinned_limits(unbinned, problem, chosen, method))
     elif floats(search):
         floating = Floating(search, grid, block, parameters, expected.model, expected.nonlinear[0])
-        limits, extra = scan_floating(floating, free, Settings(search.confidence_level), method)
+        limits, found = scan_floating(floating, free, Settings(search.confidence_level), method)
+        extra |= found
     else:
         limits = memory(problem, lambda: block_limits(search, problem, mass, method))
         quality = dict(zip(QUALITY, goodness_of_fit(problem, limits.fit_quality), strict=True))

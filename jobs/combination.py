@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from jobs import work
 from jobs.export import open_cube_run
 from jobs.progress import progress
-from scanner import engine
+from scanner import runnable
 from scanner.constants import QUANTILES
 from scanner.cube import variable_attributes
 from scanner.errors import InputError
@@ -73,7 +73,7 @@ def member(name: str, run: work.Run) -> Member:
         If the search has no coupling, or no windows that are fitted in bins.
     """
     search = run.search
-    engine.refuse_special(search, "a combination")
+    runnable.refuse_special(search, "a combination")
     if search.model is None:
         raise InputError(f"search {search.name!r} names no model: there is no coupling to combine")
     if len(search.configurations) > 1:

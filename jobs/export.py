@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from jobs import scan, work
-from scanner import engine
+from scanner import runnable
 from scanner.errors import InputError
 from scanner.likelihoods import interchange
 from scanner.limits import window_problem
@@ -58,7 +58,7 @@ def likelihoods(
     document : dict
     """
     run = open_cube_run(cube)
-    engine.refuse_special(run.search, "an export of the likelihoods")
+    runnable.refuse_special(run.search, "an export of the likelihoods")
     include = systematics.included(run.search)
     names = [c.name for c in run.search.configurations]
     if configuration is not None and configuration not in names:

@@ -13,7 +13,7 @@ from jobs import additions, blocks, counted, lived, work
 from jobs.executors import Executor, Task
 from jobs.plan import FOLD, ROWS_A_BLOCK, WINDOWS_A_BLOCK, Estimate, Plan, estimate, fit_blocks, pass_blocks
 from scanner import cube as cubes
-from scanner import definition, engine, kernels
+from scanner import definition, engine, kernels, runnable
 from scanner.definition import Search
 from scanner.errors import InputError
 from scanner.windows import systematics
@@ -44,7 +44,7 @@ def make_plan(search: Search, store: EventStore, url: str, options: Options) -> 
     InputError
         If the engine cannot run the search, the method is unknown, or the store holds no data.
     """
-    engine.check_runnable(search)
+    runnable.check_runnable(search)
     check_method(options.method, search)
     check_yields(search, options.method)
     data = [sample.kind in DATA_LIKE for sample in store.samples]
@@ -55,7 +55,7 @@ def make_plan(search: Search, store: EventStore, url: str, options: Options) -> 
         raise InputError(
             f"store {url} {what}: ingest files with --kind data, or generate more events of a search"
         )
-    engine.check_units(search, {name: info.unit for name, info in store.columns.items()})
+    runnable.check_units(search, {name: info.unit for name, info in store.columns.items()})
     try:
         # A missing column is found before anything runs.
         engine.selections(search, tuple(store.columns))
@@ -89,7 +89,7 @@ def make_stated_plan(search: Search, options: Options) -> Plan:
     InputError
         If the engine cannot run the search, or the method is unknown.
     """
-    engine.check_runnable(search)
+    runnable.check_runnable(search)
     check_method(options.method, search)
     return Plan(
         search=search.canonical,
@@ -129,7 +129,7 @@ def plan_of(search: Search, store: str, options: Options) -> Plan:
 
 def check_method(method: str, search: Search) -> None:
     """Refuse an unknown statistical method, or one that the search's likelihood has not."""
-    possible = engine.methods(search)
+    possible = runnable.methods(search)
     if method not in possible:
         kind = " of an unbinned likelihood" if engine.unbinned(search) else ""
         raise InputError(f"unknown method {method!r}{kind}: take one of {', '.join(possible)}")
@@ -138,7 +138,7 @@ def check_method(method: str, search: Search) -> None:
 def check_yields(search: Search, method: str) -> None:
     """Refuse known yields that a method does not know."""
     if method == "counting" or systematics.included(search) == "nothing":
-        engine.refuse_known_yields(search, f"a limit by {method}")
+        runnable.refuse_known_yields(search, f"a limit by {method}")
 
 
 def check_sizes(search: Search) -> None:

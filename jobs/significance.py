@@ -17,7 +17,7 @@ from jobs import additions, work
 from jobs.blocks import finish
 from jobs.executors import Executor, Task
 from jobs.scan import run_place
-from scanner import engine
+from scanner import runnable
 from scanner.errors import InputError
 from scanner.significance import excess, spectrum
 from scanner.significance.spectrum import Line
@@ -145,7 +145,7 @@ def open_look(cube: str) -> Look:
     run = work.open_run(place)
     if run.plan.scan_identity != identity:
         raise InputError(f"{cube} was not made by the run {place}: scan again with --overwrite")
-    engine.refuse_special(run.search, "a global significance")
+    runnable.refuse_special(run.search, "a global significance")
     return _look_of(run.ticket)
 
 

@@ -12,7 +12,7 @@ from jobs.blocks import Job
 from jobs.executors import Executor, Task
 from jobs.study_blocks import ASIMOV, TRUTH, Study, assemble, execute, region_and_toys
 from jobs.study_truths import commit_truths
-from scanner import engine, simulation
+from scanner import engine, runnable, simulation
 from scanner.definition import Search
 from scanner.errors import InputError
 from scanner.studies import GROUP, STUDIES, TRUTHS
@@ -133,9 +133,9 @@ def make_job(kind: str, search: Search, store: str, options: Options) -> Job:
     """
     if kind not in STUDIES:
         raise InputError(f"unknown study {kind!r}: take one of {', '.join(STUDIES)}")
-    engine.check_runnable(search)
-    engine.refuse_special(search, "a study")
-    engine.refuse_known_yields(search, "a study")
+    runnable.check_runnable(search)
+    runnable.refuse_special(search, "a study")
+    runnable.refuse_known_yields(search, "a study")
     scan.check_method(options.method, search)
     _check_numbers(options)
     there, luminosity, produced = _source(search, store, options)

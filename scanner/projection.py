@@ -8,7 +8,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from scanner import definition, engine
+from scanner import definition, engine, runnable
 from scanner.constants import QUANTILES
 from scanner.cube import variable_attributes
 from scanner.definition import Search
@@ -81,9 +81,9 @@ def _checked(cube: xr.Dataset, luminosities: Sequence[float], scenario: str) -> 
     if "configuration" in cube.dims:
         raise InputError("select one configuration of the cube before projecting it")
     search = definition.from_json(cube.attrs["definition"])
-    engine.check_single(search, "a projection")
-    engine.refuse_known_yields(search, "a projection")
-    engine.refuse_templates(search, "a projection")
+    runnable.check_single(search, "a projection")
+    runnable.refuse_known_yields(search, "a projection")
+    runnable.refuse_templates(search, "a projection")
     return search
 
 

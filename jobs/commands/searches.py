@@ -156,10 +156,10 @@ def validate(
     file: Annotated[str, typer.Argument(help="A definition file or a built-in name.")], json: Json = False
 ) -> None:
     """Check a definition: keys, units, expressions, and if it runs."""
-    from scanner import definition, engine
+    from scanner import definition, engine, runnable
 
     search = definition.load(file)
-    engine.check_runnable(search)
+    runnable.check_runnable(search)
     windows = {name: len(grid) for name, grid in engine.grids(search).items()}
     if json:
         print_json(summary(search) | {"windows": windows})

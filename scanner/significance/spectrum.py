@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from scanner import engine
+from scanner import engine, runnable
 from scanner.definition import Search
 from scanner.errors import InputError
 from scanner.kernels.linear import hypotheses
@@ -89,7 +89,7 @@ def spectra(
         If the events of a region were counted window by window, which leaves no spectrum to throw, or the
         background has peaks of a stated yield.
     """
-    engine.refuse_known_yields(search, "a global significance")
+    runnable.refuse_known_yields(search, "a global significance")
     found = []
     for region, grid in grids.items():
         counts = _region_counts(region, [histograms[name] for name in engine.pass_names(search, region)])

@@ -22,7 +22,7 @@ from numba_stats import bernstein, norm
 import scanner.query  # noqa: F401 - registers the accessor
 from jobs.cli import app
 from jobs.work import open_run
-from scanner import engine
+from scanner import runnable
 from storage import cubes
 from storage.events import EventStore
 
@@ -217,7 +217,7 @@ def test_the_picture_and_the_cubes_are_there(walked):
     assert (walked / "upsilon_limits.png").stat().st_size > 10_000
     for name in CASES:
         cube = cubes.open(walked / f"{name}_limits.zarr")
-        assert engine.check_runnable(open_run(str(walked / f"{name}_limits.zarr.run")).search) is None
+        assert runnable.check_runnable(open_run(str(walked / f"{name}_limits.zarr.run")).search) is None
         assert set(cube["status"].to_numpy()) <= {0, 1}
 
 

@@ -5,7 +5,7 @@ import pyhf
 import pytest
 
 from scanner import cube as cubes
-from scanner import definition, engine
+from scanner import definition, engine, runnable
 from scanner.errors import InputError
 from scanner.interpretation import Exposure
 from scanner.limits import VETOED, scan_block, window_problem
@@ -249,10 +249,10 @@ def test_the_cube_names_the_channels():
 
 def test_what_is_about_one_channel_is_refused():
     search, _ = grid_of(PAIR)
-    engine.check_runnable(search)
+    runnable.check_runnable(search)
     chosen = definition.parse(PAIR.replace("{order: 2}", "{order: 2, choose: f_test}"), where="pair.yaml")
     with pytest.raises(InputError, match="by f_test in several channels"):
-        engine.check_runnable(chosen)
+        runnable.check_runnable(chosen)
     nowhere = BLIND.replace("mumu: {observable", "mumu: {efficiency: 0, observable")
     with pytest.raises(InputError, match=r"no channel has an efficiency at 2\.9"):
         run(nowhere)

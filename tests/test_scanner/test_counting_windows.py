@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from scanner import definition, engine
+from scanner import definition, engine, runnable
 from scanner.errors import InputError
 from scanner.reading.channel import ChannelPlan
 from scanner.reading.plane import PlaneTable
@@ -279,11 +279,11 @@ def test_the_significance_of_an_off_region_is_that_of_the_papers():
 def test_what_counting_windows_are_not_asked_for_is_refused(old, new, message):
     assert old in PLANE
     with pytest.raises(InputError, match=message):
-        engine.check_runnable(definition.parse(PLANE.replace(old, new)))
+        runnable.check_runnable(definition.parse(PLANE.replace(old, new)))
 
 
 def test_the_plane_of_a_definition_runs():
-    engine.check_runnable(definition.parse(PLANE))
+    runnable.check_runnable(definition.parse(PLANE))
     with pytest.raises(InputError, match="counts events in windows"):
         engine.grids(definition.parse(PLANE))
 
@@ -304,7 +304,7 @@ def test_a_window_contains_its_part_of_a_gaussian(window, axes):
         "signal: {shape: gaussian, source: default, resolution: 50 MeV,\n"
         "  resolutions: {x: 50 MeV, y: 80 MeV}}\n"
     )
-    engine.check_runnable(search)
+    runnable.check_runnable(search)
     ((name, grid),) = engine.counting_grids(search).items()
     rng = np.random.default_rng(6)
     middle = len(grid) // 2

@@ -6,7 +6,7 @@ from iminuit import Minuit
 from iminuit.cost import ExtendedBinnedNLL
 from numba_stats import bernstein, crystalball_ex, norm, truncexpon
 
-from scanner import definition, engine, shapes
+from scanner import definition, engine, runnable, shapes
 from scanner.errors import InputError
 from scanner.interpretation import Exposure
 from scanner.limits import VETOED, scan_block, window_problem
@@ -268,10 +268,10 @@ def test_the_projection_of_a_search_with_peaks_and_vetoed_bins_is_what_is_expect
 def test_what_the_engine_does_not_do_is_refused():
     text = HUNT + "background: {choose: f_test, peaks: {jpsi: {at: 3.0969 GeV, source: user}}}\n"
     with pytest.raises(InputError, match="the order of a background with peaks by f_test"):
-        engine.check_runnable(definition.parse(text, where="small.yaml"))
+        runnable.check_runnable(definition.parse(text, where="small.yaml"))
     known = HUNT + PEAK.replace("source", "expected: 100, error: 0.1, source")
     with pytest.raises(InputError, match="a study with the stated yield of jpsi is not possible"):
-        engine.refuse_known_yields(definition.parse(known, where="small.yaml"), "a study")
+        runnable.refuse_known_yields(definition.parse(known, where="small.yaml"), "a study")
 
 
 def test_a_windows_likelihood_depends_on_itself_alone():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scanner import definition, engine
+from scanner import definition, engine, runnable
 from scanner.errors import InputError
 from scanner.interpretation import Exposure
 from scanner.limits import scan_block
@@ -74,4 +74,4 @@ def test_a_choice_does_not_depend_on_the_block(choose):
 def test_a_choice_of_a_shape_without_orders_is_refused():
     text = DEFINITION.format(choose="f_test", order=1).replace("{choose", "{shape: exponential, choose")
     with pytest.raises(InputError, match="order of a background of shape 'exponential' by f_test"):
-        engine.check_runnable(definition.parse(text, where="small.yaml"))
+        runnable.check_runnable(definition.parse(text, where="small.yaml"))

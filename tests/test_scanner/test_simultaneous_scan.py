@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import chdtri
 
-from scanner import definition, engine
+from scanner import definition, engine, runnable
 from scanner.errors import InputError
 from scanner.limits import Exposure, Memory, scan_block
 from scanner.stats import METHOD_MEANINGS
@@ -44,7 +44,7 @@ PART = slice(40, 50)
 
 def search_of(text, bins=400):
     search = definition.parse(text.replace("BINS", str(bins)), where="pair.yaml")
-    engine.check_runnable(search)
+    runnable.check_runnable(search)
     return search, engine.grids(search)["all"]
 
 

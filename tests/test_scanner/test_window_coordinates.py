@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from scanner import definition, engine
+from scanner import definition, engine, runnable
 from scanner.errors import InputError
 from scanner.windows.coordinates import straightened
 from scanner.windows.templates import signal_templates
@@ -51,4 +51,4 @@ def test_the_axis_is_linear_in_the_observable():
 def test_an_unbinned_likelihood_with_it_is_refused():
     search = definition.parse(TEXT + "method: {likelihood: unbinned}\n", where="x.yaml")
     with pytest.raises(InputError, match="measured in the observable with an unbinned likelihood"):
-        engine.check_runnable(search)
+        runnable.check_runnable(search)

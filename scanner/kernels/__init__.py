@@ -44,12 +44,16 @@ def exact(function: Kernel, cache: bool = True) -> Kernel:
 
 
 def _compiled(function: Kernel, options: dict[str, Any], cache: bool = True) -> Kernel:
-    """Decorate a kernel; what is compiled of it is kept in the directory of this version of its module."""
+    """Decorate a kernel; what is compiled of it is kept in the directory of this version of its module.
+
+    References to arrays are counted unless the options say otherwise, also where a caller does not: numba
+    would let the first caller decide.
+    """
     folder = private_directory(function.__module__) if cache else None
     before = config.CACHE_DIR  # type: ignore[attr-defined]  # numba sets its settings when it is imported
     config.CACHE_DIR = str(folder or "")  # type: ignore[attr-defined]
     try:
-        return cast("Kernel", numba.njit(cache=folder is not None, **options)(function))
+        return cast("Kernel", numba.njit(cache=folder is not None, **{"_nrt": True, **options})(function))
     finally:
         config.CACHE_DIR = before  # type: ignore[attr-defined]
 

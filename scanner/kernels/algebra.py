@@ -16,7 +16,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from scanner.kernels import jit
+from scanner.kernels.lean import lean
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -28,7 +28,7 @@ PIVOT_FLOOR = 1e-13
 """A pivot below this fraction of its diagonal element means that two terms cannot be told apart."""
 
 
-@jit
+@lean
 def combine(templates: Floats, coefficients: Floats, which: int, bins: Floats, out: int) -> None:
     """Set row `out` of `bins` to the sum of the templates times row `which` of `coefficients`."""
     _set_tile(templates, coefficients, which, bins, out)
@@ -36,7 +36,7 @@ def combine(templates: Floats, coefficients: Floats, which: int, bins: Floats, o
         _add_tile(templates, j, coefficients, which, bins, out)
 
 
-@jit
+@lean
 def _set_tile(templates: Floats, coefficients: Floats, which: int, bins: Floats, out: int) -> None:
     w0, w1 = coefficients[which, 0], coefficients[which, 1]
     w2, w3 = coefficients[which, 2], coefficients[which, 3]
@@ -45,7 +45,7 @@ def _set_tile(templates: Floats, coefficients: Floats, which: int, bins: Floats,
         bins[out, b] = low + w2 * templates[2, b] + w3 * templates[3, b]
 
 
-@jit
+@lean
 def _add_tile(templates: Floats, j: int, coefficients: Floats, which: int, bins: Floats, out: int) -> None:
     w0, w1 = coefficients[which, j], coefficients[which, j + 1]
     w2, w3 = coefficients[which, j + 2], coefficients[which, j + 3]
@@ -54,7 +54,7 @@ def _add_tile(templates: Floats, j: int, coefficients: Floats, which: int, bins:
         bins[out, b] += low + w2 * templates[j + 2, b] + w3 * templates[j + 3, b]
 
 
-@jit
+@lean
 def accumulate(
     templates: Floats,
     bins: Floats,
@@ -72,7 +72,7 @@ def accumulate(
             _sum_cross_tile(templates, j, k, bins, curve, matrix)
 
 
-@jit
+@lean
 def _sum_gradient_tile(
     templates: Floats, j: int, bins: Floats, slope: int, coefficients: Floats, gradient: int
 ) -> None:
@@ -87,7 +87,7 @@ def _sum_gradient_tile(
     coefficients[gradient, j + 2], coefficients[gradient, j + 3] = g2, g3
 
 
-@jit
+@lean
 def sum_diagonal_tile(templates: Floats, j: int, bins: Floats, curve: int, matrix: Floats) -> None:
     """Sum T_j·T_k·curve within the tile from row `j` into the lower triangle."""
     h00 = h10 = h11 = h20 = h21 = h22 = h30 = h31 = h32 = h33 = 0.0
@@ -112,7 +112,7 @@ def sum_diagonal_tile(templates: Floats, j: int, bins: Floats, curve: int, matri
     matrix[j + 3, j + 2], matrix[j + 3, j + 3] = h32, h33
 
 
-@jit
+@lean
 def _sum_cross_tile(templates: Floats, j: int, k: int, bins: Floats, curve: int, matrix: Floats) -> None:
     for i in range(j, j + TILE):
         h0 = h1 = h2 = h3 = 0.0
@@ -125,7 +125,7 @@ def _sum_cross_tile(templates: Floats, j: int, k: int, bins: Floats, curve: int,
         matrix[i, k], matrix[i, k + 1], matrix[i, k + 2], matrix[i, k + 3] = h0, h1, h2, h3
 
 
-@jit
+@lean
 def factorise(matrix: Floats, size: int, floor: float) -> bool:
     """Replace the leading block by its Cholesky factor, with the reciprocals on the diagonal.
 
@@ -152,7 +152,7 @@ def factorise(matrix: Floats, size: int, floor: float) -> bool:
     return regular
 
 
-@jit
+@lean
 def solve(factor: Floats, size: int, coefficients: Floats, right: int, out: int) -> float:
     """Solve factor·factorᵀ x = row `right` into row `out`; return right·x.
 
@@ -176,7 +176,7 @@ def solve(factor: Floats, size: int, coefficients: Floats, right: int, out: int)
     return squared
 
 
-@jit
+@lean
 def _factorise_tile(matrix: Floats, size: int, floor: float) -> bool:
     """Factorise a leading block within one tile.
 
@@ -206,7 +206,7 @@ def _factorise_tile(matrix: Floats, size: int, floor: float) -> bool:
     return regular and sound
 
 
-@jit
+@lean
 def _below_diagonal(matrix: Floats, size: int) -> tuple[float, float, float, float, float, float]:
     """Return the elements below the diagonal of a leading block within one tile, and zeros beyond it."""
     a10 = matrix[1, 0] if size > 1 else 0.0
@@ -215,7 +215,7 @@ def _below_diagonal(matrix: Floats, size: int) -> tuple[float, float, float, flo
     return a10, a20, a21, a30, a31, a32
 
 
-@jit
+@lean
 def _reciprocal(matrix: Floats, i: int, less: float, floor: float, size: int) -> tuple[bool, float]:
     """Return whether the pivot of row `i` is sound, and its reciprocal; zero where it is not, or beyond."""
     if i >= size:
@@ -225,7 +225,7 @@ def _reciprocal(matrix: Floats, i: int, less: float, floor: float, size: int) ->
     return sound, 1.0 / pivot if sound else 0.0
 
 
-@jit
+@lean
 def _solve_tile(factor: Floats, size: int, coefficients: Floats, right: int, out: int) -> float:
     """Solve within one tile; what is beyond the block is neither read nor written."""
     f10, f20, f21, f30, f31, f32 = _below_diagonal(factor, size)

@@ -15,8 +15,7 @@ from scanner.likelihoods.binned import BinnedProblem, Floats
 from scanner.likelihoods.fit import fit
 from scanner.limits import window_problem
 from scanner.seeds import key_of
-from scanner.stats.joint_counts import JointCounts
-from scanner.studies import counts, joint_counts, linearity
+from scanner.studies import counts, linearity
 from scanner.studies.bench import Bench
 from scanner.studies.cases import Cases, Variables, grouped, mean_and_error, total
 from scanner.windows.grid import WindowGrid
@@ -128,11 +127,6 @@ def _pulls(found: Variables) -> Pulls:
 def counted_pulls(data: counts.Counters, signal: float, toys: int, *names: str | int) -> Pulls:
     """Throw toys of counting windows with a signal [events]; random numbers follow from the names."""
     return _summary(*counts.pulls(data, signal, key_of(*names), toys))
-
-
-def joint_pulls(data: JointCounts, signal: float, toys: int, *names: str | int) -> Pulls:
-    """Throw toys of one set of counts of several channels with a signal [events] in all of them."""
-    return _summary(*joint_counts.pulls(data, signal, key_of(*names), toys))
 
 
 def _summary(yields: Floats, values: Floats) -> Pulls:

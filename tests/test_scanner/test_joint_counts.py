@@ -16,7 +16,6 @@ from scanner.stats.counted import Counted, counted_limits
 from scanner.stats.joint_counts import JOINT_METHODS, JointCounts, joint_limits, joint_problem
 from scanner.stats.limits import ASYMPTOTIC, COUNTING, NO_LIMIT
 from scanner.stats.settings import Settings
-from scanner.studies import joint_counts as injected
 
 # pyhf 0.7 checks workspaces by a class that jsonschema calls old.
 pytestmark = pytest.mark.filterwarnings("ignore:jsonschema.RefResolver:DeprecationWarning")
@@ -295,13 +294,3 @@ def test_known_backgrounds_are_fixed_in_the_fit():
     best = minimize_scalar(minus_log, bounds=(0.0, 100.0), method="bounded", options={"xatol": 1e-9})
     root = brentq(lambda s: minus_log(s) - best.fun - norm.isf(0.1) ** 2, best.x, 200.0)
     assert found.yield_limit[0] == pytest.approx(root, rel=1e-6)
-
-
-def test_signals_that_are_injected_come_back_on_the_mean():
-    joint = together([channel(3, 40, 20.0), channel(1, 9, 3.0)], (0.5, 0.2), 0.05)
-    yields, pulls = injected.pulls(joint, 80.0, 7, 150)
-    assert np.isfinite(pulls).all()
-    # Var ŝ is about s/0.7 + 5% of s squared: 11.4² in all.
-    assert yields.mean() == pytest.approx(80.0, abs=4.0 * 11.4 / np.sqrt(150))
-    assert abs(pulls.mean()) < 4.0 / np.sqrt(150)
-    assert pulls.std() == pytest.approx(1.0, abs=4.0 / np.sqrt(300))

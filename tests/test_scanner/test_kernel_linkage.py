@@ -1,13 +1,16 @@
 """The bits of a kernel: the same where it is compiled, where it is loaded, and whatever else is."""
 
+import ast
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import llvmlite.binding as llvm
 import numpy as np
 import pytest
 
+from scanner import kernels
 from scanner.kernels import jit
 
 SCRIPT = """
@@ -54,6 +57,35 @@ def test_a_kernel_shows_nothing_but_itself():
     ]
     assert shown
     assert all("caller" in name for name in shown)
+
+
+def kernels_of(decorator):
+    """Yield every kernel with a decorator."""
+    for path in Path(kernels.__file__).parent.rglob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef) and decorator in map(ast.unparse, node.decorator_list):
+                yield node
+
+
+def returns_arrays(kernel):
+    plain = {"tuple", "float", "int", "bool", "None", "np", "uint64"}
+    return bool({name.id for name in ast.walk(kernel.returns) if isinstance(name, ast.Name)} - plain)
+
+
+def test_no_kernel_that_counts_no_references_is_given_any():
+    """An array that such a kernel is handed would never be let go; one that it makes does not compile."""
+    givers = {kernel.name for kernel in kernels_of("jit") if returns_arrays(kernel)}
+    assert {"load", "cut", "gather"} <= givers
+    lean = list(kernels_of("lean"))
+    assert len(lean) > 200
+    for kernel in lean:
+        called = {
+            node.func.id
+            for node in ast.walk(kernel)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
+        assert not returns_arrays(kernel), kernel.name
+        assert not called & givers, kernel.name
 
 
 @pytest.mark.slow

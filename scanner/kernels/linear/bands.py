@@ -10,6 +10,7 @@ import math
 
 from scanner.kernels import jit
 from scanner.kernels.algebra import Floats
+from scanner.kernels.lean import lean
 from scanner.kernels.linear.profile import Profile, estimate
 from scanner.kernels.linear.window import OK
 
@@ -21,7 +22,7 @@ CONVERGED = 1e-5
 ITERATIONS = 4
 
 
-@jit
+@lean
 def spread_point(
     templates: Floats, asimov: Profile, terms: int, variance: float, x: float
 ) -> tuple[float, float, float, int]:
@@ -40,7 +41,7 @@ def spread_point(
     return root, spread, (1.0 / root_slope - spread) / root, status
 
 
-@jit
+@lean
 def build_series(
     templates: Floats,
     asimov: Profile,
@@ -94,13 +95,13 @@ def _divide(
     series[LAST] = missing / (a * a * c * c)
 
 
-@jit
+@lean
 def _fourth_order(series: Floats, root: float) -> float:
     near, far = root - series[NEAR], root - series[FAR]
     return float(series[LAST] * near * near * far * far)
 
 
-@jit
+@lean
 def spread_at(series: Floats, root: float) -> tuple[float, float]:
     """Return σ and dσ/da at a root."""
     near, far = root - series[NEAR], root - series[FAR]
@@ -112,7 +113,7 @@ def spread_at(series: Floats, root: float) -> tuple[float, float]:
     return series[VALUE] + near * outer, outer + near * outer_slope
 
 
-@jit
+@lean
 def root_at(series: Floats, signal_yield: float) -> tuple[float, float]:
     """Return the root a with a σ(a) = `signal_yield`, and its slope, by Newton's method."""
     root = signal_yield / series[VALUE]

@@ -13,6 +13,7 @@ import numpy as np
 
 from scanner.kernels import jit
 from scanner.kernels.algebra import PIVOT_FLOOR, Flags, Floats, Integers, factorise
+from scanner.kernels.lean import lean
 from scanner.kernels.linear.bands import REACH, SIZE, build_series, root_at, spread_at, spread_point
 from scanner.kernels.linear.newton import derive, evaluate
 from scanner.kernels.linear.profile import Profile, estimate, set_reference, set_tangent_of_free_fit
@@ -138,7 +139,7 @@ def _start_asimov(
     return float(matrix[terms, terms])
 
 
-@jit
+@lean
 def _guess_spread(curve: Floats, left: int, right: int, root: float) -> float:
     """Return σ at `root` by the cubic through two points with slopes, or the line through one."""
     distance = root - curve[ROOT, left]
@@ -155,7 +156,7 @@ def _guess_spread(curve: Floats, left: int, right: int, root: float) -> float:
     return float(max(spread, 0.1 * curve[SPREAD, left]))
 
 
-@jit
+@lean
 def _expected_limit(
     templates: Floats,
     asimov: Profile,
@@ -194,7 +195,7 @@ def _gaussian_limit(best: float, sigma: float, log_alpha: float) -> float:
     return max(best + sigma * rough_tail_quantile(beyond), 0.1 * sigma)
 
 
-@jit
+@lean
 def _asimov_root(
     templates: Floats, asimov: Profile, terms: int, series: Floats, x: float
 ) -> tuple[float, float]:
@@ -207,7 +208,7 @@ def _asimov_root(
     return math.sqrt(q), 0.5 * slope / math.sqrt(q)
 
 
-@jit
+@lean
 def _observed_limit(
     templates: Floats,
     observed: Profile,

@@ -4,6 +4,7 @@ import math
 
 from scanner.kernels import jit
 from scanner.kernels.algebra import Floats
+from scanner.kernels.lean import lean
 from scanner.kernels.linear.workspace import CHANGE, DATA, EXPECTED
 
 NEAR = 0.1
@@ -13,7 +14,7 @@ CLOSE = 0.02
 """And up to which three terms do, to 1e-11 of the sum."""
 
 
-@jit
+@lean
 def divergence(bins: Floats, reference: int) -> float:
     """Return Σ [δ − n ln((ν+δ)/ν)], the NLL at ν+δ minus that at ν.
 
@@ -32,7 +33,7 @@ def divergence(bins: Floats, reference: int) -> float:
     return total if far == 0 else _divergence_far(bins, reference)
 
 
-@jit
+@lean
 def _divergence_far(bins: Floats, reference: int) -> float:
     total = 0.0
     for b in range(bins.shape[1]):
@@ -59,7 +60,7 @@ def _series(s: float) -> float:
     return total
 
 
-@jit
+@lean
 def excess_over_saturated(bins: Floats) -> float:
     """Return the NLL minus that of the saturated model, ν = n in every bin."""
     for b in range(bins.shape[1]):
@@ -67,7 +68,7 @@ def excess_over_saturated(bins: Floats) -> float:
     return divergence(bins, DATA)
 
 
-@jit
+@lean
 def difference_from(bins: Floats, reference: int) -> float:
     """Return the NLL at ν minus that at row `reference`; sets CHANGE where the two are far apart."""
     total = 0.0

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from scanner.kernels import jit, literal
 from scanner.kernels.algebra import Flags, Floats, Integers
+from scanner.kernels.lean import lean
 from scanner.kernels.linear.difference import excess_over_saturated
 from scanner.kernels.linear.profile import (
     Profile,
@@ -69,7 +70,7 @@ def fit_hypotheses(
             status[w] = null_status
 
 
-@jit
+@lean
 def _compare_with_null(templates: Floats, arrays: Profile, terms: int, result: Floats) -> int:
     """Move a free fit to s = 0; set q₀'s p-value and z, where q₀ = 0 for ŝ < 0 (1007.1727, eq. 12)."""
     bins, coefficients, matrix = arrays
@@ -83,7 +84,7 @@ def _compare_with_null(templates: Floats, arrays: Profile, terms: int, result: F
     return status
 
 
-@jit
+@lean
 def effective_background(templates: Floats, bins: Floats, terms: int) -> float:
     """Return 1/Σ(S²/ν): the background of the counting experiment with the same information."""
     total = 0.0
@@ -131,7 +132,7 @@ def set_boundary_errors(
         result[w, ERROR] = _rise_by_one(templates, (bins, coefficients, matrix), size, theta[w, -1])
 
 
-@jit
+@lean
 def _rise_by_one(templates: Floats, arrays: Profile, terms: int, best: float) -> float:
     low, high, x = best, math.inf, best + 1.0
     for _ in range(ITERATIONS):

@@ -13,8 +13,8 @@ Interior-Point Methods, ch. 5-6); Σ τ over the empty bins bounds the distance 
 
 import math
 
-from scanner.kernels import jit
 from scanner.kernels.algebra import Floats, accumulate, combine, factorise, solve
+from scanner.kernels.lean import lean
 from scanner.kernels.linear.newton import subtract
 from scanner.kernels.linear.workspace import (
     CHANGE,
@@ -39,7 +39,7 @@ PIVOT_ZERO = 1e-40
 """Weights λ/ν of bins differ by many powers of ten near the boundary; that is no degeneracy."""
 
 
-@jit
+@lean
 def minimise_on_boundary(
     templates: Floats, bins: Floats, coefficients: Floats, matrix: Floats, free: int
 ) -> tuple[bool, float]:
@@ -66,7 +66,7 @@ def minimise_on_boundary(
     return False, math.inf
 
 
-@jit
+@lean
 def _start(templates: Floats, bins: Floats, coefficients: Floats) -> tuple[float, float]:
     """Set λ = 1, which balances every term, and ν at least the mean; return first and last target."""
     total = largest = 0.0
@@ -82,7 +82,7 @@ def _start(templates: Floats, bins: Floats, coefficients: Floats) -> tuple[float
     return float(0.1 * mean), LAST_TARGET * max(largest, 100.0)
 
 
-@jit
+@lean
 def _solve(
     templates: Floats, bins: Floats, coefficients: Floats, matrix: Floats, free: int, target: float
 ) -> None:
@@ -100,7 +100,7 @@ def _solve(
     solve(matrix, free, coefficients, GRADIENT, STEP)
 
 
-@jit
+@lean
 def advance(templates: Floats, bins: Floats, coefficients: Floats, target: float) -> float:
     """Step θ, ν and λ as far as positivity allows; return the shorter of the two step lengths."""
     combine(templates, coefficients, STEP, bins, SLOPE)
@@ -111,7 +111,7 @@ def advance(templates: Floats, bins: Floats, coefficients: Floats, target: float
     return min(primal, dual)
 
 
-@jit
+@lean
 def _lengths(bins: Floats, target: float) -> tuple[float, float]:
     """Set CHANGE to the downward step of ν and SLOPE to that of λ; return how far each may go."""
     primal = dual = 1.0
@@ -128,7 +128,7 @@ def _lengths(bins: Floats, target: float) -> tuple[float, float]:
     return primal, dual
 
 
-@jit
+@lean
 def largest_miss(bins: Floats, target: float) -> tuple[float, bool, float]:
     """Return the largest relative miss of the targets, whether it is settled, and Σ |λν − n|.
 

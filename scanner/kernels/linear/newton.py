@@ -6,7 +6,6 @@ changes no occupied bin by more than a third, which by x − ln(1+x) ≤ x²/2(1
 sure; a longer step is first shortened to the minimum along its line.
 """
 
-from scanner.kernels import jit
 from scanner.kernels.algebra import (
     PIVOT_FLOOR,
     TILE,
@@ -17,6 +16,7 @@ from scanner.kernels.algebra import (
     solve,
     sum_diagonal_tile,
 )
+from scanner.kernels.lean import lean
 from scanner.kernels.linear.workspace import CHANGE, CURVE, DATA, EXPECTED, GRADIENT, SLOPE, STEP, THETA
 
 CONVERGED = 0
@@ -39,7 +39,7 @@ PLENTY = 100.0
 """Events in every bin from which the decrement alone tells how far a bin moves."""
 
 
-@jit
+@lean
 def start_least_squares(
     templates: Floats, bins: Floats, coefficients: Floats, matrix: Floats, free: int
 ) -> bool:
@@ -60,7 +60,7 @@ def start_least_squares(
     return regular
 
 
-@jit
+@lean
 def _least_squares_weights(bins: Floats) -> None:
     for b in range(bins.shape[1]):
         n = bins[DATA, b]
@@ -69,7 +69,7 @@ def _least_squares_weights(bins: Floats) -> None:
         bins[CURVE, b] = inverse
 
 
-@jit
+@lean
 def _start_tile(templates: Floats, bins: Floats, coefficients: Floats) -> None:
     """Set the weights and sum the right-hand side."""
     g0 = g1 = g2 = g3 = 0.0
@@ -86,7 +86,7 @@ def _start_tile(templates: Floats, bins: Floats, coefficients: Floats) -> None:
     coefficients[GRADIENT, 2], coefficients[GRADIENT, 3] = g2, g3
 
 
-@jit
+@lean
 def evaluate(templates: Floats, bins: Floats, coefficients: Floats) -> bool:
     """Set ν from θ; return whether every bin is positive."""
     combine(templates, coefficients, THETA, bins, EXPECTED)
@@ -96,7 +96,7 @@ def evaluate(templates: Floats, bins: Floats, coefficients: Floats) -> bool:
     return bad == 0
 
 
-@jit
+@lean
 def derive(templates: Floats, bins: Floats, coefficients: Floats, matrix: Floats) -> tuple[bool, bool]:
     """Set ν from θ, the gradient and the Hessian; return whether all ν > 0 and all n ≥ PLENTY."""
     if templates.shape[0] == TILE:
@@ -109,7 +109,7 @@ def derive(templates: Floats, bins: Floats, coefficients: Floats, matrix: Floats
     return bad == 0, few == 0
 
 
-@jit
+@lean
 def _expand(bins: Floats) -> tuple[int, int]:
     """Set dNLL/dν and d²NLL/dν² of every bin; return how many have ν ≤ 0, and n < PLENTY."""
     bad = few = 0
@@ -124,7 +124,7 @@ def _expand(bins: Floats) -> tuple[int, int]:
     return bad, few
 
 
-@jit
+@lean
 def _expand_tile(templates: Floats, bins: Floats, coefficients: Floats) -> tuple[int, int]:
     """Set ν and d²NLL/dν² from θ, sum the gradient; return how many bins have ν ≤ 0, and n < PLENTY."""
     w0, w1 = coefficients[THETA, 0], coefficients[THETA, 1]
@@ -151,7 +151,7 @@ def _expand_tile(templates: Floats, bins: Floats, coefficients: Floats) -> tuple
     return bad, few
 
 
-@jit
+@lean
 def minimise(
     templates: Floats, bins: Floats, coefficients: Floats, matrix: Floats, free: int
 ) -> tuple[int, float]:
@@ -188,7 +188,7 @@ def minimise(
     return EXHAUSTED, 0.5 * decrement
 
 
-@jit
+@lean
 def _survey(bins: Floats) -> tuple[bool, bool, bool]:
     """Return whether a full step changes an occupied bin much, a little, or empties an empty bin."""
     large = moved = blocked = 0
@@ -200,14 +200,14 @@ def _survey(bins: Floats) -> tuple[bool, bool, bool]:
     return large > 0, moved > 0, blocked > 0
 
 
-@jit
+@lean
 def subtract(array: Floats, row: int, length: float, step: int) -> None:
     """Take `length` times row `step` off row `row`."""
     for i in range(array.shape[1]):
         array[row, i] -= length * array[step, i]
 
 
-@jit
+@lean
 def _line_minimum(bins: Floats) -> float:
     """Return the step length that minimises the NLL along the step, at most 4 steps away."""
     high = 4.0
@@ -226,7 +226,7 @@ def _line_minimum(bins: Floats) -> float:
     return low if low > 0.0 else high
 
 
-@jit
+@lean
 def _line_slope(bins: Floats, length: float) -> float:
     total = 0.0
     for b in range(bins.shape[1]):

@@ -7,8 +7,8 @@ along the tangent dθ/ds, so that one or two Newton steps do.
 
 import math
 
-from scanner.kernels import jit
 from scanner.kernels.algebra import PIVOT_FLOOR, Floats, combine, factorise, solve
+from scanner.kernels.lean import lean
 from scanner.kernels.linear.difference import difference_from, divergence
 from scanner.kernels.linear.newton import COARSE, PLENTY, derive, subtract
 from scanner.kernels.linear.window import BOUNDARY, OK, descend, usable
@@ -31,7 +31,7 @@ SMALL = 1e-4
 """Newton decrement squared (in units of σ²) from which the minimum need not be visited."""
 
 
-@jit
+@lean
 def set_reference(bins: Floats, coefficients: Floats) -> None:
     """Take the present fit as the one that likelihood differences refer to."""
     for b in range(bins.shape[1]):
@@ -40,7 +40,7 @@ def set_reference(bins: Floats, coefficients: Floats) -> None:
         coefficients[REFERENCE, j] = coefficients[THETA, j]
 
 
-@jit
+@lean
 def set_tangent_of_free_fit(coefficients: Floats, factor: Floats, terms: int) -> None:
     """Set dθ/ds from the factor of all terms, whose signal row is −dθ/ds half solved."""
     for i in range(terms - 1, -1, -1):
@@ -50,7 +50,7 @@ def set_tangent_of_free_fit(coefficients: Floats, factor: Floats, terms: int) ->
         coefficients[TANGENT, i] = total * factor[i, i]
 
 
-@jit
+@lean
 def _set_tangent_of_fixed_fit(coefficients: Floats, matrix: Floats, terms: int) -> None:
     """Set dθ/ds = −H_bb⁻¹ H_bs from the factor of the background terms."""
     for i in range(terms):
@@ -58,7 +58,7 @@ def _set_tangent_of_fixed_fit(coefficients: Floats, matrix: Floats, terms: int) 
     solve(matrix, terms, coefficients, TANGENT, TANGENT)
 
 
-@jit
+@lean
 def difference(templates: Floats, bins: Floats, coefficients: Floats) -> float:
     """Return −2 ln λ of the present fit against the reference, eq. 14 of 1007.1727."""
     for j in range(coefficients.shape[1]):
@@ -67,7 +67,7 @@ def difference(templates: Floats, bins: Floats, coefficients: Floats) -> float:
     return 2.0 * divergence(bins, REFERENCE)
 
 
-@jit
+@lean
 def yield_slope(templates: Floats, bins: Floats, terms: int, status: int) -> float:
     """Return d(−2 ln λ)/ds = 2 Σ S (1−λ): at a minimum over the rest, only S moves the NLL."""
     total = 0.0
@@ -80,7 +80,7 @@ def yield_slope(templates: Floats, bins: Floats, terms: int, status: int) -> flo
     return 2.0 * total
 
 
-@jit
+@lean
 def profile(templates: Floats, arrays: Profile, terms: int, signal_yield: float) -> tuple[float, float, int]:
     """Fit the background at `signal_yield`; return (−2 ln λ, its slope, status)."""
     bins, coefficients, matrix = arrays
@@ -93,7 +93,7 @@ def profile(templates: Floats, arrays: Profile, terms: int, signal_yield: float)
     return q, yield_slope(templates, bins, terms, status), status
 
 
-@jit
+@lean
 def estimate(templates: Floats, arrays: Profile, terms: int, signal_yield: float) -> tuple[float, float, int]:
     """Return what `profile` does, where possible from one pass at a point close to the minimum.
 
@@ -121,7 +121,7 @@ def estimate(templates: Floats, arrays: Profile, terms: int, signal_yield: float
     return profile(templates, arrays, terms, signal_yield)
 
 
-@jit
+@lean
 def _move(coefficients: Floats, terms: int, signal_yield: float) -> None:
     """Move θ along the tangent to another signal yield."""
     distance = signal_yield - coefficients[THETA, terms]

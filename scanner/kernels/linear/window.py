@@ -4,6 +4,7 @@ import math
 
 from scanner.kernels import jit
 from scanner.kernels.algebra import Flags, Floats, Integers
+from scanner.kernels.lean import lean
 from scanner.kernels.linear.difference import excess_over_saturated
 from scanner.kernels.linear.interior import minimise_on_boundary
 from scanner.kernels.linear.newton import CONVERGED, evaluate, minimise, start_least_squares
@@ -25,7 +26,7 @@ ZERO = 1e-7
 """Expectation below which an empty bin sits on the positivity boundary."""
 
 
-@jit
+@lean
 def fit_window(
     templates: Floats, bins: Floats, coefficients: Floats, matrix: Floats, terms: int, fixed: float
 ) -> tuple[int, float]:
@@ -40,7 +41,7 @@ def fit_window(
     return status, edm
 
 
-@jit
+@lean
 def attempt_window(
     templates: Floats, bins: Floats, coefficients: Floats, matrix: Floats, terms: int, fixed: float
 ) -> tuple[int, float, int]:
@@ -55,7 +56,7 @@ def attempt_window(
     return attempt_descent(templates, bins, coefficients, matrix, free)
 
 
-@jit
+@lean
 def descend(
     templates: Floats, bins: Floats, coefficients: Floats, matrix: Floats, free: int
 ) -> tuple[int, float]:
@@ -64,7 +65,7 @@ def descend(
     return status, edm
 
 
-@jit
+@lean
 def attempt_descent(
     templates: Floats, bins: Floats, coefficients: Floats, matrix: Floats, free: int
 ) -> tuple[int, float, int]:
@@ -81,7 +82,7 @@ def attempt_descent(
     return (BOUNDARY if _touches_zero(bins) else OK), edm, NEWTON | INTERIOR
 
 
-@jit
+@lean
 def _touches_zero(bins: Floats) -> bool:
     touching = 0
     for b in range(bins.shape[1]):
@@ -89,7 +90,7 @@ def _touches_zero(bins: Floats) -> bool:
     return touching > 0
 
 
-@jit
+@lean
 def count(bins: Floats) -> float:
     """Return the number of events in the window."""
     total = 0.0

@@ -19,6 +19,7 @@ import numpy as np
 
 from scanner.kernels import jit
 from scanner.kernels.algebra import TILE, Floats
+from scanner.kernels.lean import lean
 
 REFERENCE, DATA, EXPECTED, MULTIPLIER, CHANGE, SLOPE, CURVE = range(7)
 _, THETA, STEP, GRADIENT, TANGENT = range(5)
@@ -59,7 +60,7 @@ def load(
     return templates, bins, possible
 
 
-@jit
+@lean
 def _reaches_every_bin(template: Floats) -> bool:
     dead = 0
     for b in range(template.size):
@@ -67,7 +68,7 @@ def _reaches_every_bin(template: Floats) -> bool:
     return dead == 0
 
 
-@jit
+@lean
 def _survey(counts: Floats, signal: Floats, background: Floats, terms: int) -> tuple[int, bool]:
     live = 0
     possible = True
@@ -79,7 +80,7 @@ def _survey(counts: Floats, signal: Floats, background: Floats, terms: int) -> t
     return live, possible
 
 
-@jit
+@lean
 def _is_live(signal: Floats, background: Floats, terms: int, b: int) -> bool:
     if signal[b] != 0.0:
         return True
@@ -96,7 +97,7 @@ def cut(array: Floats, bins: int) -> Floats:
     return array.reshape(array.size)[: rows * bins].reshape(rows, bins)
 
 
-@jit
+@lean
 def _copy(
     templates: Floats, bins: Floats, counts: Floats, signal: Floats, background: Floats, terms: int
 ) -> None:
@@ -111,7 +112,7 @@ def _copy(
             templates[k, b] = 0.0
 
 
-@jit
+@lean
 def _copy_live(
     templates: Floats, bins: Floats, counts: Floats, signal: Floats, background: Floats, terms: int
 ) -> None:

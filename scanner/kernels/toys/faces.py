@@ -19,6 +19,7 @@ import numpy as np
 
 from scanner.kernels import jit
 from scanner.kernels.algebra import TILE, Floats, combine, factorise, solve
+from scanner.kernels.lean import lean
 from scanner.kernels.linear.workspace import CHANGE, DATA, GRADIENT, STEP, THETA
 
 FORWARD, REST, TRIAL = 5, 6, 7
@@ -39,7 +40,7 @@ def allocate_held(rows: int) -> tuple[Floats, Floats]:
     return np.zeros((REDUCED + rows, most)), np.zeros((most, most))
 
 
-@jit
+@lean
 def bounded_step(
     templates: Floats,
     bins: Floats,
@@ -78,7 +79,7 @@ def bounded_step(
     return False, math.inf, math.inf
 
 
-@jit
+@lean
 def length_of(coefficients: Floats, row: int, free: int) -> float:
     """Return the length of the first coefficients of a row."""
     squared = 0.0
@@ -87,7 +88,7 @@ def length_of(coefficients: Floats, row: int, free: int) -> float:
     return math.sqrt(squared)
 
 
-@jit
+@lean
 def _prepare(
     templates: Floats, coefficients: Floats, factor: Floats, held: Floats, free: int, soft: float
 ) -> float:
@@ -108,7 +109,7 @@ def _prepare(
     return soft * largest
 
 
-@jit
+@lean
 def _reduce(templates: Floats, coefficients: Floats, factor: Floats, held: Floats, a: int, free: int) -> None:
     """Set ν and y of a held bin."""
     b = int(held[BIN, a])
@@ -123,7 +124,7 @@ def _reduce(templates: Floats, coefficients: Floats, factor: Floats, held: Float
         held[REDUCED + i, a] = total * factor[i, i]
 
 
-@jit
+@lean
 def _set_rest(coefficients: Floats, held: Floats, free: int) -> None:
     number = int(held[NUMBER, 0])
     for i in range(free):
@@ -133,7 +134,7 @@ def _set_rest(coefficients: Floats, held: Floats, free: int) -> None:
         coefficients[REST, i] = total
 
 
-@jit
+@lean
 def _pull(coefficients: Floats, held: Floats, gram: Floats, free: int) -> bool:
     """Move the pulls towards those that leave all held bins at zero; return whether a bin was released."""
     number = int(held[NUMBER, 0])
@@ -153,7 +154,7 @@ def _pull(coefficients: Floats, held: Floats, gram: Floats, free: int) -> bool:
     return _release(held, number, free) < number
 
 
-@jit
+@lean
 def _release(held: Floats, number: int, free: int) -> int:
     """Go on to the pulls that are solved for, or until the first is zero; return how many are not."""
     length = 1.0
@@ -172,7 +173,7 @@ def _release(held: Floats, number: int, free: int) -> int:
     return kept
 
 
-@jit
+@lean
 def _lead(coefficients: Floats, factor: Floats, free: int) -> float:
     """Set the step and where it leads; return the decrement."""
     squared = 0.0
@@ -189,7 +190,7 @@ def _lead(coefficients: Floats, factor: Floats, free: int) -> float:
     return squared
 
 
-@jit
+@lean
 def _try(templates: Floats, bins: Floats, coefficients: Floats, least: float) -> int:
     """Set CHANGE to the expectation after the step; return how many bins are below `least`."""
     bad = 0
@@ -208,7 +209,7 @@ def _try(templates: Floats, bins: Floats, coefficients: Floats, least: float) ->
     return bad
 
 
-@jit
+@lean
 def _lowest(bins: Floats, least: float) -> int:
     """Return the lowest of the empty bins, −1 if none is below `least`."""
     place = -1
@@ -218,7 +219,7 @@ def _lowest(bins: Floats, least: float) -> int:
     return place
 
 
-@jit
+@lean
 def _hold(templates: Floats, coefficients: Floats, factor: Floats, held: Floats, b: int, free: int) -> None:
     """Take a bin in with no pull yet; one that is held already, but not quite at zero, is left."""
     number = int(held[NUMBER, 0])

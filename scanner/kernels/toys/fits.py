@@ -27,6 +27,7 @@ from scanner.kernels.algebra import (
     factorise,
     solve,
 )
+from scanner.kernels.lean import lean
 from scanner.kernels.linear.difference import divergence
 from scanner.kernels.linear.interior import minimise_on_boundary
 from scanner.kernels.linear.newton import evaluate, subtract
@@ -85,7 +86,7 @@ def allocate_toys(rows: int, bins: int) -> Arrays:
     return np.zeros((BINS_ROWS, bins)), np.zeros((COEFFICIENTS_ROWS, rows)), np.zeros((rows, rows)), few
 
 
-@jit
+@lean
 def fit_given(
     templates: Floats,
     bins: Floats,
@@ -114,7 +115,7 @@ def fit_given(
     return _descend(templates, bins, coefficients, matrix, free)
 
 
-@jit
+@lean
 def _descend(templates: Floats, bins: Floats, coefficients: Floats, matrix: Floats, free: int) -> int:
     """Fit from θ; without events the minimum is a corner of the positive region."""
     if free == 0:
@@ -127,7 +128,7 @@ def _descend(templates: Floats, bins: Floats, coefficients: Floats, matrix: Floa
     return OK if converged else NOT_CONVERGED
 
 
-@jit
+@lean
 def _possible(bins: Floats) -> int:
     """Return the status of an expectation without a free coefficient: an empty bin may expect nothing."""
     bad = 0
@@ -136,7 +137,7 @@ def _possible(bins: Floats) -> int:
     return IMPOSSIBLE if bad > 0 else OK
 
 
-@jit
+@lean
 def _profile_slope(templates: Floats, bins: Floats, terms: int, status: int) -> float:
     """Return the slope of the NLL in the signal's coordinate at a minimum over the others."""
     if status == BOUNDARY:
@@ -148,7 +149,7 @@ def _profile_slope(templates: Floats, bins: Floats, terms: int, status: int) -> 
     return total
 
 
-@jit
+@lean
 def set_start(
     templates: Floats,
     means: Floats,
@@ -198,7 +199,7 @@ def _whiten(templates: Floats, factor: Floats, free: int, whitened: Floats) -> N
             whitened[i, b] *= factor[i, i]
 
 
-@jit
+@lean
 def begin(bins: Floats, coefficients: Floats) -> None:
     """Put ν and θ where fits start."""
     for b in range(bins.shape[1]):
@@ -208,7 +209,7 @@ def begin(bins: Floats, coefficients: Floats) -> None:
         coefficients[STEP, j] = 0.0
 
 
-@jit
+@lean
 def fit_toy(
     templates: Floats,
     bins: Floats,
@@ -244,7 +245,7 @@ def fit_toy(
     return status, _profile_slope(templates, bins, terms, status)
 
 
-@jit
+@lean
 def _follow_chord(templates: Floats, bins: Floats, coefficients: Floats, free: int) -> bool:
     """Minimise by steps of the gradient; return whether that came to an end.
 
@@ -274,7 +275,7 @@ def _follow_chord(templates: Floats, bins: Floats, coefficients: Floats, free: i
     return False
 
 
-@jit
+@lean
 def _pass_tile(templates: Floats, bins: Floats, coefficients: Floats) -> bool:
     """Take STEP off ν and set the gradient; return whether every bin is positive."""
     s0, s1 = coefficients[STEP, 0], coefficients[STEP, 1]
@@ -296,7 +297,7 @@ def _pass_tile(templates: Floats, bins: Floats, coefficients: Floats) -> bool:
     return bad == 0
 
 
-@jit
+@lean
 def _pass(templates: Floats, bins: Floats, coefficients: Floats) -> bool:
     """Do the same for any number of templates."""
     combine(templates, coefficients, STEP, bins, CHANGE)
@@ -313,13 +314,13 @@ def _pass(templates: Floats, bins: Floats, coefficients: Floats) -> bool:
     return bad == 0
 
 
-@jit
+@lean
 def likelihood(bins: Floats, coefficients: Floats, dense: bool) -> float:
     """Return the NLL of the last fit less that of the truth."""
     return above_truth(bins) if dense else float(coefficients[NUMBERS, VALUE])
 
 
-@jit
+@lean
 def above_truth(bins: Floats) -> float:
     """Return the NLL at ν less that at the truth."""
     for b in range(bins.shape[1]):

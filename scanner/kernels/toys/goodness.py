@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from scanner.kernels import jit
 from scanner.kernels.algebra import Flags, Floats, Integers
+from scanner.kernels.lean import lean
 from scanner.kernels.linear.difference import excess_over_saturated
 from scanner.kernels.linear.window import fit_window, usable
 from scanner.kernels.linear.workspace import allocate, load
@@ -85,7 +86,7 @@ def _between(hits: int, toys: int, place: float) -> float:
     return low + place * (high - low)
 
 
-@jit
+@lean
 def _accumulate(means: Floats) -> None:
     """Turn means into the cumulative distribution of an event's bin."""
     for b in range(1, means.size):
@@ -104,7 +105,7 @@ def _throw(cumulative: Floats, events: int, key: np.uint64, toy: int, words: Wor
         counts[np.searchsorted(cumulative, uniform(words[i]))] += 1.0
 
 
-@jit
+@lean
 def _expect(signal: Floats, background: Floats, theta: Floats, terms: int, means: Floats) -> None:
     for b in range(means.size):
         total = theta[theta.size - 1] * signal[b]
@@ -113,7 +114,7 @@ def _expect(signal: Floats, background: Floats, theta: Floats, terms: int, means
         means[b] = max(total, 0.0)
 
 
-@jit
+@lean
 def _distance(counts: Floats, means: Floats) -> float:
     """Return the NLL of a fit above that of the saturated model."""
     total = 0.0

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from scanner.kernels import jit
 from scanner.kernels.algebra import Floats
+from scanner.kernels.lean import lean
 from scanner.kernels.toys.random import WORD, Words, normal, random_words
 
 Cells = NDArray[np.uint32]
@@ -118,7 +119,7 @@ def _fill_thresholds(mean: float, first: int, bounds: Words) -> None:
         above += terms[i] * scale
 
 
-@jit
+@lean
 def _fill_cells(bounds: Words, cells: Cells, shift: np.uint64) -> None:
     """Set every cell of one mean from the last words of its counts."""
     i = 0
@@ -138,7 +139,7 @@ def allocate_draws(bins: int) -> Words:
     return np.empty((4, bins + bins % 2), np.uint64)
 
 
-@jit
+@lean
 def throw(
     means: Floats, tables: Tables, key: np.uint64, stream: np.uint64, toy: int, draws: Words, counts: Floats
 ) -> None:
@@ -162,7 +163,7 @@ def throw(
         _throw_large(means, words, counts)
 
 
-@jit
+@lean
 def _find_cells(words: Words, shift: np.uint64, place: Words, fraction: Words) -> None:
     size = ONE << (WORD - shift)
     for b in range(words.size):
@@ -170,13 +171,13 @@ def _find_cells(words: Words, shift: np.uint64, place: Words, fraction: Words) -
         fraction[b] = (words[b] >> (shift - FINE_BITS)) & FINE
 
 
-@jit
+@lean
 def _fetch_cells(cells: Cells, place: Words, bins: int) -> None:
     for b in range(bins):
         place[b] = np.uint64(cells[place[b]])
 
 
-@jit
+@lean
 def _compare(cell: Words, fraction: Words, first: Words, counts: Floats) -> None:
     """Set the counts of draws that one comparison settles, and the mark of the others."""
     for b in range(counts.size):
@@ -186,7 +187,7 @@ def _compare(cell: Words, fraction: Words, first: Words, counts: Floats) -> None
         fraction[b] = ((cell[b] >> FINE_BITS) & ONE) | np.uint64(fraction[b] == edge)
 
 
-@jit
+@lean
 def _collect(marks: Words, marked: Words, bins: int) -> np.uint64:
     number = ZERO
     for b in range(bins):
@@ -195,7 +196,7 @@ def _collect(marks: Words, marked: Words, bins: int) -> np.uint64:
     return number
 
 
-@jit
+@lean
 def _search(thresholds: Words, place: np.uint64, word: np.uint64) -> np.uint64:
     """Return the place of the first threshold not below `word`, at or above `place`."""
     while thresholds[place] < word:
@@ -203,7 +204,7 @@ def _search(thresholds: Words, place: np.uint64, word: np.uint64) -> np.uint64:
     return place
 
 
-@jit
+@lean
 def _throw_large(means: Floats, words: Words, counts: Floats) -> None:
     for b in range(means.size):
         if means[b] > LARGE:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from scanner.kernels import jit
 from scanner.kernels.algebra import Floats
+from scanner.kernels.lean import lean
 
 Words = NDArray[np.uint64]
 
@@ -54,7 +55,7 @@ def threefry(
     return _mix(x + key, y + (stream + THREE), R16)
 
 
-@jit
+@lean
 def random_words(key: np.uint64, stream: np.uint64, toy: np.uint64, words: Words) -> None:
     """Fill `words`, of even size: draw d is word d mod 2 of counter d div 2, whatever the size."""
     for pair in range(words.size // 2):
@@ -146,7 +147,7 @@ def _far(r: float) -> float:
     return top / (low * r + 1.0)
 
 
-@jit
+@lean
 def normal_draws(key: np.uint64, stream: np.uint64, toy: np.uint64, out: Floats) -> None:
     """Fill `out` with standard normal numbers, one a draw: for global observables."""
     for d in range(out.size):

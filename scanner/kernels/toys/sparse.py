@@ -16,6 +16,7 @@ import numpy as np
 
 from scanner.kernels import jit
 from scanner.kernels.algebra import TILE, Floats, Integers, accumulate, combine
+from scanner.kernels.lean import lean
 from scanner.kernels.linear.difference import divergence
 from scanner.kernels.linear.workspace import (
     CHANGE,
@@ -106,7 +107,7 @@ def gather(templates: Floats, bins: Floats, few: Few, places: Integers) -> Few:
     return lean, sums, held, gram
 
 
-@jit
+@lean
 def fit_few(
     templates: Floats, bins: Floats, coefficients: Floats, hessian: Floats, few: Few, free: int
 ) -> bool:
@@ -141,7 +142,7 @@ def fit_few(
     return False
 
 
-@jit
+@lean
 def _is_minimum(templates: Floats, few: Few, coefficients: Floats, free: int) -> bool:
     """Check the conditions of a minimum at θ itself: the gradient, and that bins with a pull are empty.
 
@@ -167,7 +168,7 @@ def _is_minimum(templates: Floats, few: Few, coefficients: Floats, free: int) ->
     return gap + math.sqrt(squared) * length_of(coefficients, THETA, free) < REMAINING
 
 
-@jit
+@lean
 def _begin(lean: Floats, sums: Floats, coefficients: Floats) -> None:
     """Set ν from θ, but not below a floor, and λ = n/ν."""
     combine(lean, coefficients, THETA, sums, EXPECTED)
@@ -178,7 +179,7 @@ def _begin(lean: Floats, sums: Floats, coefficients: Floats) -> None:
         sums[MULTIPLIER, i] = sums[DATA, i] / expected
 
 
-@jit
+@lean
 def _differentiate(lean: Floats, sums: Floats, coefficients: Floats, hessian: Floats) -> None:
     """Set gradient and Hessian from ν and λ."""
     for i in range(sums.shape[1]):
@@ -192,7 +193,7 @@ def _differentiate(lean: Floats, sums: Floats, coefficients: Floats, hessian: Fl
         coefficients[GRADIENT, j] += coefficients[TOTAL, j]
 
 
-@jit
+@lean
 def _advance(lean: Floats, sums: Floats, coefficients: Floats, free: int) -> tuple[bool, bool]:
     """Step θ, ν and λ; return whether by the whole step, and whether a bin moved more than a little."""
     for j in range(free, lean.shape[0]):
@@ -219,7 +220,7 @@ def _advance(lean: Floats, sums: Floats, coefficients: Floats, free: int) -> tup
     return long == 0, moved > 0
 
 
-@jit
+@lean
 def _length(sums: Floats, row: int, step: int) -> float:
     """Return the part of a downward step that leaves a row positive."""
     length = 1.0
@@ -229,7 +230,7 @@ def _length(sums: Floats, row: int, step: int) -> float:
     return length
 
 
-@jit
+@lean
 def _above_truth(sums: Floats, coefficients: Floats) -> float:
     """Return the NLL at ν less that at the truth."""
     total = -coefficients[NUMBERS, MEANS]
@@ -242,7 +243,7 @@ def _above_truth(sums: Floats, coefficients: Floats) -> float:
     return float(total + divergence(sums, REFERENCE))
 
 
-@jit
+@lean
 def slope_of_few(templates: Floats, coefficients: Floats, few: Few, terms: int) -> float:
     """Return the slope of the profiled NLL in the signal's coordinate at a fit."""
     lean, sums, held, _ = few

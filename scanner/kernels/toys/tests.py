@@ -11,6 +11,7 @@ import numpy as np
 
 from scanner.kernels import jit
 from scanner.kernels.algebra import Floats
+from scanner.kernels.lean import lean
 from scanner.kernels.linear.window import count, usable
 from scanner.kernels.linear.workspace import DATA, REFERENCE, THETA
 from scanner.kernels.toys.fits import Arrays, begin, fit_toy, likelihood
@@ -26,7 +27,7 @@ DECISIVE = 1e6
 """Logarithm of a ratio that settles which of two hypotheses a toy is of."""
 
 
-@jit
+@lean
 def fit_free(
     templates: Floats,
     bins: Floats,
@@ -62,7 +63,7 @@ def not_negative(q: float) -> float:
     return 0.0 if q < 0.0 else q
 
 
-@jit
+@lean
 def qmu_tilde(
     templates: Floats,
     bins: Floats,
@@ -123,7 +124,7 @@ def throw_background(
         out[t, YIELD], out[t, FREE], out[t, NULL] = best / scale, free, null
 
 
-@jit
+@lean
 def set_log_ratio(signal_means: Floats, background_means: Floats, logs: Floats) -> float:
     """Fill logs (B,) with those of the ratio of two truths; return the difference of their sums.
 
@@ -141,7 +142,7 @@ def set_log_ratio(signal_means: Floats, background_means: Floats, logs: Floats) 
     return offset
 
 
-@jit
+@lean
 def log_likelihood_ratio(counts: Floats, logs: Floats, offset: float) -> float:
     """Return ln L_μ/L_0 of the truths of two hypotheses for thrown counts."""
     total = -offset

@@ -24,6 +24,7 @@ import numpy as np
 
 from scanner.kernels import jit
 from scanner.kernels.algebra import Floats, Integers, combine, solve
+from scanner.kernels.lean import lean
 from scanner.kernels.linear.newton import CONVERGED
 from scanner.kernels.linear.window import BOUNDARY, NOT_CONVERGED, OK
 from scanner.kernels.linear.workspace import EXPECTED, MULTIPLIER, TANGENT, THETA, cut, tiled
@@ -161,7 +162,7 @@ def _add_lowest(state: State, c: int, signal_yield: float) -> bool:
     return True
 
 
-@jit
+@lean
 def _conclude(state: State, c: int, work: Floats, point: Floats, inside: bool) -> int:
     """Set value, slope, curvature and tangent of a fit; return the status."""
     sizes, _, _, _, _, _, _, _, coefficients, integrals, matrices, numbers = state

@@ -7,8 +7,8 @@ are Chebyshev polynomials, and all others are tabulated.
 
 import math
 
-from scanner.kernels import jit
 from scanner.kernels.algebra import Floats
+from scanner.kernels.lean import lean
 from scanner.kernels.special import ROOT_2PI, normal_cdf
 from scanner.kernels.unbinned.exponential import exponential
 
@@ -16,7 +16,7 @@ GAUSSIAN, DOUBLE_GAUSSIAN, CRYSTAL_BALL, TABULATED = range(4)
 """Signals; parameters are mass, resolution, then those of `scanner.shapes` in their order."""
 
 
-@jit
+@lean
 def fill_templates(
     templates: Floats,
     x: Floats,
@@ -40,7 +40,7 @@ def fill_templates(
     templates[terms + 1 :] = 0.0
 
 
-@jit
+@lean
 def _fill_gaussian(
     templates: Floats, row: int, x: Floats, mass: float, resolution: float, events: float
 ) -> None:
@@ -51,7 +51,7 @@ def _fill_gaussian(
         templates[row, i] = norm * exponential(-0.5 * z * z)
 
 
-@jit
+@lean
 def _add_gaussian(
     templates: Floats, row: int, x: Floats, mass: float, resolution: float, events: float
 ) -> None:
@@ -62,7 +62,7 @@ def _add_gaussian(
         templates[row, i] += norm * exponential(-0.5 * z * z)
 
 
-@jit
+@lean
 def _fill_crystal_ball(
     templates: Floats, row: int, x: Floats, mass: float, resolution: float, alpha: float, n: float
 ) -> None:
@@ -79,7 +79,7 @@ def _fill_crystal_ball(
             templates[row, i] = norm * (1.0 - (size + z) * size / n) ** -n
 
 
-@jit
+@lean
 def _fill_chebyshev(templates: Floats, x: Floats, terms: int, low: float, high: float) -> None:
     """T_k(u)/(high − low), u from −1 to 1: the coefficient of T₀ alone is in events."""
     norm = 1.0 / (high - low)

@@ -11,14 +11,14 @@ over all bins of the templates themselves; steps and targets are its own, with w
 
 import math
 
-from scanner.kernels import jit
 from scanner.kernels.algebra import Floats, accumulate, combine, factorise, solve
+from scanner.kernels.lean import lean
 from scanner.kernels.linear.interior import ITERATIONS, LAST_TARGET, PIVOT_ZERO, advance, largest_miss
 from scanner.kernels.linear.workspace import CHANGE, CURVE, EXPECTED, GRADIENT, MULTIPLIER, SLOPE, STEP, THETA
 from scanner.kernels.unbinned.points import WEIGHT
 
 
-@jit
+@lean
 def minimise_points_on_boundary(
     templates: Floats,
     points: Floats,
@@ -51,7 +51,7 @@ def minimise_points_on_boundary(
     return False, math.inf
 
 
-@jit
+@lean
 def _start(templates: Floats, points: Floats, coefficients: Floats, cell: float) -> tuple[float, float]:
     """Set ν at least to the mean density and λ to balance the integrals, half by cells, half by events."""
     total, largest, cells = 0.0, 1.0, 0
@@ -69,7 +69,7 @@ def _start(templates: Floats, points: Floats, coefficients: Floats, cell: float)
     return float(0.1 * mean), LAST_TARGET * max(largest, 100.0)
 
 
-@jit
+@lean
 def _solve(
     templates: Floats,
     points: Floats,

@@ -15,6 +15,7 @@ import numpy as np
 
 from scanner.kernels import jit
 from scanner.kernels.algebra import PIVOT_FLOOR, Floats, factorise, solve
+from scanner.kernels.lean import lean
 from scanner.kernels.linear.window import BOUNDARY, OK, usable
 from scanner.kernels.unbinned.channel import CURVE, SLOPE, TOTAL, VALUE, State, profile_channel
 
@@ -59,7 +60,7 @@ def added_events(low: float, high: float, x: float) -> tuple[float, float, float
     return even * both + half * x, slope * both + half, bend * both
 
 
-@jit
+@lean
 def _signal_of(model: Model, c: int, signal_yield: float) -> float:
     """Return the signal of a channel and set its derivatives."""
     shares, effects, nuisances, _, moves = model
@@ -78,7 +79,7 @@ def _signal_of(model: Model, c: int, signal_yield: float) -> float:
     return float(signal_yield * moves[0, c] + added)
 
 
-@jit
+@lean
 def sum_channels(state: State, model: Model, signal_yield: float) -> tuple[float, int]:
     """Fit all channels at a yield and the present nuisances; return the joint NLL and the status."""
     shares, _, nuisances, _, _ = model
@@ -96,7 +97,7 @@ def sum_channels(state: State, model: Model, signal_yield: float) -> tuple[float
     return total, status
 
 
-@jit
+@lean
 def _set_newton(state: State, model: Model, signal_yield: float, whole: float) -> None:
     """Set gradient and Hessian by the nuisances, that of signals bent by them times `whole`."""
     shares, effects, nuisances, matrix, moves = model
@@ -123,7 +124,7 @@ def _set_newton(state: State, model: Model, signal_yield: float, whole: float) -
                     matrix[j, k] += curve * moves[j + 1, c] * moves[k + 1, c] + whole * slope * bend
 
 
-@jit
+@lean
 def _newton_step(state: State, model: Model, signal_yield: float) -> float:
     """Set the step of the nuisances; return the decrement squared."""
     _, _, nuisances, matrix, _ = model
@@ -176,7 +177,7 @@ def _fit_nuisances(
     return value, status
 
 
-@jit
+@lean
 def _set_slopes(state: State, model: Model, out: Floats) -> None:
     """Set slope and curvature by the yield, with the nuisances where they are."""
     shares, effects, nuisances, matrix, moves = model
@@ -198,7 +199,7 @@ def _set_slopes(state: State, model: Model, out: Floats) -> None:
         out[CURVE] = max(out[CURVE] - solve(matrix, size, nuisances, GRADIENT, STEP), 0.0)
 
 
-@jit
+@lean
 def total_events(state: State, model: Model) -> float:
     """Return the weight of the data of all channels that take part."""
     total = 0.0
@@ -207,7 +208,7 @@ def total_events(state: State, model: Model) -> float:
     return total
 
 
-@jit
+@lean
 def minimise_joint(state: State, model: Model, signed: bool, out: Floats) -> tuple[float, int]:
     """Find the best yield, not below 0 unless `signed`, and leave everything there.
 
@@ -228,12 +229,12 @@ def minimise_joint(state: State, model: Model, signed: bool, out: Floats) -> tup
     return _search(state, model, low, high, out)
 
 
-@jit
+@lean
 def _is_least(out: Floats) -> bool:
     return bool(out[SLOPE] * out[SLOPE] <= MINIMUM * out[CURVE])
 
 
-@jit
+@lean
 def _search(state: State, model: Model, low: float, high: float, out: Floats) -> tuple[float, int]:
     """Find the root of the slope by Newton's method within a bracket; halve it where that is slow."""
     side = 1.0 if low == 0.0 else -1.0

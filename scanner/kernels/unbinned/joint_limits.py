@@ -10,6 +10,7 @@ import numpy as np
 
 from scanner.kernels import jit
 from scanner.kernels.algebra import Flags, Floats, Integers
+from scanner.kernels.lean import lean
 from scanner.kernels.linear.cls import CLOSE_LIMIT, CLOSE_ROOT, EVALUATIONS, log_cls
 from scanner.kernels.linear.window import BOUNDARY, EMPTY, usable
 from scanner.kernels.linear.workspace import THETA, cut, tiled
@@ -133,7 +134,7 @@ def _load_grid(given: Given, w: int, c: int, state: State) -> None:
     numbers[c, WIDTH] = widths[c, : sizes[c, CELLS]].sum()
 
 
-@jit
+@lean
 def _fill(given: Given, w: int, c: int, templates: Floats, x: Floats, skip: int) -> None:
     """Set the templates at some points, `skip` places after the beginning of the table of a channel."""
     ends, signals, parameters, tables, starts = given[3], given[5], given[6], given[9], given[10]
@@ -333,7 +334,7 @@ def _measure(
         result[LOWER_END] = crossing_joint(state, model, best, lowest, -step, rise, out)
 
 
-@jit
+@lean
 def crossing_joint(
     state: State, model: Model, best: float, lowest: float, step: float, rise: float, out: Floats
 ) -> float:
@@ -403,7 +404,7 @@ def _limit(
             break
 
 
-@jit
+@lean
 def _expected_limit(
     asimov: State, copy: Model, null: float, target: float, sigma: float, out: Floats
 ) -> float:

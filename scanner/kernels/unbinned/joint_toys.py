@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from scanner.kernels import jit
 from scanner.kernels.algebra import Floats
+from scanner.kernels.lean import lean
 from scanner.kernels.linear.window import usable
 from scanner.kernels.linear.workspace import THETA, cut, tiled
 from scanner.kernels.toys.random import threefry, uniform
@@ -154,7 +155,7 @@ def _fit_toy(toy: State, model: Model, out: Floats, fit: Floats) -> None:
         fit[:] = math.nan
 
 
-@jit
+@lean
 def _profile_anew(state: State, model: Model, signal_yield: float, out: Floats) -> int:
     """Fit at a yield, and once more from flat backgrounds where that fails from the last fit."""
     status = profile_joint(state, model, signal_yield, out)
@@ -192,7 +193,7 @@ def credible_limit(
     return _quantile(state, model, level * masses.sum(), masses, width, power, lowest, nodes, weights, out)
 
 
-@jit
+@lean
 def _mass(
     state: State,
     model: Model,

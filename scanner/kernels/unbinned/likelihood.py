@@ -6,8 +6,8 @@ over the events then end at it. With weights w ≥ 1 the NLL is self-concordant 
 Optimization, sect. 9.6): a step of decrement λ changes no event's ν by more than a part λ of it.
 """
 
-from scanner.kernels import jit
 from scanner.kernels.algebra import PIVOT_FLOOR, Floats, accumulate, combine, factorise, solve
+from scanner.kernels.lean import lean
 from scanner.kernels.linear.newton import BLOCKED, CONVERGED, EXHAUSTED, UNDETERMINED, subtract
 from scanner.kernels.linear.window import BOUNDARY, NOT_CONVERGED, OK
 from scanner.kernels.linear.workspace import CHANGE, CURVE, EXPECTED, GRADIENT, SLOPE, STEP, THETA
@@ -25,7 +25,7 @@ ZERO = 1e-7
 """Expected events in a cell below which its density sits on the positivity boundary."""
 
 
-@jit
+@lean
 def start_points(
     templates: Floats, points: Floats, coefficients: Floats, matrix: Floats, free: int, cell: float
 ) -> bool:
@@ -45,7 +45,7 @@ def start_points(
     return regular
 
 
-@jit
+@lean
 def descend_points(
     templates: Floats,
     points: Floats,
@@ -73,7 +73,7 @@ def descend_points(
     return (BOUNDARY if _touches_zero(points, ZERO / cell) else OK), edm
 
 
-@jit
+@lean
 def minimise_points(
     templates: Floats, points: Floats, coefficients: Floats, integrals: Floats, matrix: Floats, free: int
 ) -> tuple[int, float]:
@@ -102,7 +102,7 @@ def minimise_points(
     return EXHAUSTED, 0.5 * decrement
 
 
-@jit
+@lean
 def _survey_weights(points: Floats) -> tuple[float, float]:
     """Return the sum of the weights and the least positive one, at most 1."""
     total = 0.0
@@ -114,7 +114,7 @@ def _survey_weights(points: Floats) -> tuple[float, float]:
     return total, 1.0 if light == 0 else _least_weight(points)
 
 
-@jit
+@lean
 def _least_weight(points: Floats) -> float:
     least = 1.0
     for i in range(points.shape[1]):
@@ -124,7 +124,7 @@ def _least_weight(points: Floats) -> float:
     return least
 
 
-@jit
+@lean
 def _check_last(templates: Floats, points: Floats, coefficients: Floats) -> int:
     """Set ν after the last step; a point where it is not positive blocks."""
     combine(templates, coefficients, THETA, points, EXPECTED)
@@ -134,7 +134,7 @@ def _check_last(templates: Floats, points: Floats, coefficients: Floats) -> int:
     return CONVERGED if bad == 0 else BLOCKED
 
 
-@jit
+@lean
 def _shorten(
     templates: Floats, points: Floats, coefficients: Floats, integrals: Floats
 ) -> tuple[float, bool]:
@@ -158,7 +158,7 @@ def _shorten(
     return (_line_minimum(points, coefficients, integrals, high) if large > 0 else 1.0), False
 
 
-@jit
+@lean
 def _line_minimum(points: Floats, coefficients: Floats, integrals: Floats, high: float) -> float:
     """Return the length that minimises the NLL along the step, at most `high`."""
     rise = 0.0
@@ -176,7 +176,7 @@ def _line_minimum(points: Floats, coefficients: Floats, integrals: Floats, high:
     return low if low > 0.0 else high
 
 
-@jit
+@lean
 def _line_slope(points: Floats, rise: float, length: float) -> float:
     total = -rise
     for i in range(points.shape[1]):
@@ -185,7 +185,7 @@ def _line_slope(points: Floats, rise: float, length: float) -> float:
     return total
 
 
-@jit
+@lean
 def _touches_zero(points: Floats, zero: float) -> bool:
     touching = 0
     for i in range(points.shape[1]):

@@ -6,6 +6,7 @@ import numpy as np
 
 from scanner.kernels import jit
 from scanner.kernels.algebra import Flags, Floats, Integers
+from scanner.kernels.lean import lean
 from scanner.kernels.linear.cls import CLOSE_LIMIT, CLOSE_ROOT, EVALUATIONS, log_cls
 from scanner.kernels.linear.profile import set_tangent_of_free_fit
 from scanner.kernels.linear.window import BOUNDARY, usable
@@ -164,7 +165,7 @@ def _limit(
     result[OBSERVED] = _observed_limit(data, asimov, terms, best, guess, log_alpha)
 
 
-@jit
+@lean
 def _expected_limit(asimov: Likelihood, terms: int, target: float, sigma: float) -> float:
     """Return the yield with √q_A = `target` by Newton's method (1007.1727, eqs. 30 and 89)."""
     low, high, x = 0.0, math.inf, target * sigma
@@ -183,7 +184,7 @@ def _expected_limit(asimov: Likelihood, terms: int, target: float, sigma: float)
     return math.nan
 
 
-@jit
+@lean
 def _observed_limit(
     data: Likelihood, asimov: Likelihood, terms: int, best: float, guess: float, log_alpha: float
 ) -> float:

@@ -6,15 +6,15 @@ then the ends of the pieces and the mass, or the live point next to it.
 
 import math
 
-from scanner.kernels import jit
 from scanner.kernels.algebra import Floats
+from scanner.kernels.lean import lean
 from scanner.kernels.unbinned.points import CELLS_A_RESOLUTION, MOST_CELLS, cells_of
 
 FEWEST = 8
 """Cells of a piece, where there are several."""
 
 
-@jit
+@lean
 def _count_pieces(pieces: Floats) -> int:
     """Count the pieces (L, 2); what follows the last is NaN."""
     count = 0
@@ -23,7 +23,7 @@ def _count_pieces(pieces: Floats) -> int:
     return count
 
 
-@jit
+@lean
 def _cells_of_piece(pieces: Floats, i: int, count: int, resolution: float) -> int:
     low, high = pieces[i, 0], pieces[i, 1]
     if count == 1:
@@ -32,7 +32,7 @@ def _cells_of_piece(pieces: Floats, i: int, count: int, resolution: float) -> in
     return int(min(max(wanted, FEWEST), MOST_CELLS))
 
 
-@jit
+@lean
 def measure_pieces(pieces: Floats, resolution: float) -> tuple[int, int]:
     """Return how many cells the pieces of a window have, and how many points its grid."""
     count = _count_pieces(pieces)
@@ -42,7 +42,7 @@ def measure_pieces(pieces: Floats, resolution: float) -> tuple[int, int]:
     return cells, cells + 2 * count + 1
 
 
-@jit
+@lean
 def place_pieces(x: Floats, widths: Floats, pieces: Floats, resolution: float, mass: float) -> None:
     """Set the positions of the grid and the widths of its cells, 0 for the points that are none."""
     count = _count_pieces(pieces)
@@ -65,7 +65,7 @@ def place_pieces(x: Floats, widths: Floats, pieces: Floats, resolution: float, m
     widths[grid - 1] = 0.0
 
 
-@jit
+@lean
 def is_live(x: float, pieces: Floats) -> bool:
     """Tell whether a point lies in one of the pieces, their upper ends left out but for the last."""
     count = _count_pieces(pieces)

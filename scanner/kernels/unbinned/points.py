@@ -24,6 +24,7 @@ import numpy as np
 
 from scanner.kernels import jit
 from scanner.kernels.algebra import TILE, Floats, accumulate, combine
+from scanner.kernels.lean import lean
 from scanner.kernels.linear.workspace import CHANGE, CURVE, EXPECTED, GRADIENT, REFERENCE, SLOPE, THETA
 
 POSITION, WEIGHT = 0, 1
@@ -44,7 +45,7 @@ def cells_of(low: float, high: float, resolution: float) -> int:
     return int(min(max(wanted, FEWEST_CELLS), MOST_CELLS))
 
 
-@jit
+@lean
 def place_grid(x: Floats, cells: int, low: float, high: float, mass: float) -> None:
     """Set the positions of the grid."""
     width = (high - low) / cells
@@ -54,7 +55,7 @@ def place_grid(x: Floats, cells: int, low: float, high: float, mass: float) -> N
     x[cells + 2] = min(max(mass, low), high)
 
 
-@jit
+@lean
 def count_cells(events: Floats, cells: int, low: float, high: float, weights: Floats) -> None:
     """Set the weights of a grid to the events in its cells.
 
@@ -75,7 +76,7 @@ def _cell(x: float, low: float, scale: float, cells: int) -> int:
     return int(min(max(int((x - low) * scale), 0), cells - 1))
 
 
-@jit
+@lean
 def derive(
     templates: Floats, points: Floats, coefficients: Floats, integrals: Floats, matrix: Floats
 ) -> bool:
@@ -90,7 +91,7 @@ def derive(
     return positive
 
 
-@jit
+@lean
 def _derive_tile(templates: Floats, points: Floats, coefficients: Floats, matrix: Floats) -> bool:
     """Sum everything of four templates in one loop: this is where a fit spends its time."""
     w0, w1 = coefficients[THETA, 0], coefficients[THETA, 1]
@@ -129,7 +130,7 @@ def _derive_tile(templates: Floats, points: Floats, coefficients: Floats, matrix
     return bad == 0
 
 
-@jit
+@lean
 def _weigh(templates: Floats, points: Floats, coefficients: Floats) -> bool:
     """Set ν, w/ν and w/ν²; return whether ν is positive at every point."""
     combine(templates, coefficients, THETA, points, EXPECTED)
@@ -144,7 +145,7 @@ def _weigh(templates: Floats, points: Floats, coefficients: Floats) -> bool:
     return bad == 0
 
 
-@jit
+@lean
 def log_ratio(templates: Floats, points: Floats, coefficients: Floats, events: int) -> float:
     """Return Σ w ln(ν/ν_ref) of the present θ and the reference; the last `events` have weight 1.
 
@@ -157,7 +158,7 @@ def log_ratio(templates: Floats, points: Floats, coefficients: Floats, events: i
     return sum_logs(points, CHANGE, events)
 
 
-@jit
+@lean
 def sum_logs(points: Floats, row: int, events: int) -> float:
     """Return Σ w ln of a row of the points, of which the last `events` have weight 1.
 
@@ -177,7 +178,7 @@ def sum_logs(points: Floats, row: int, events: int) -> float:
     return total
 
 
-@jit
+@lean
 def _sum_logs_each(points: Floats, row: int, start: int, stop: int) -> float:
     total = 0.0
     for i in range(start, stop):

@@ -11,6 +11,7 @@ import math
 
 from scanner.kernels import jit
 from scanner.kernels.algebra import PIVOT_FLOOR, Floats, factorise, solve
+from scanner.kernels.lean import lean
 from scanner.kernels.linear.profile import set_tangent_of_free_fit
 from scanner.kernels.linear.window import BOUNDARY, usable
 from scanner.kernels.linear.workspace import EXPECTED, MULTIPLIER, REFERENCE, TANGENT, THETA
@@ -23,14 +24,14 @@ ITERATIONS = 60
 CLOSE = 1e-6
 
 
-@jit
+@lean
 def refer(coefficients: Floats) -> None:
     """Take the present θ as the one that differences refer to."""
     for j in range(coefficients.shape[1]):
         coefficients[REFERENCE, j] = coefficients[THETA, j]
 
 
-@jit
+@lean
 def profile_points(likelihood: Likelihood, terms: int, signal_yield: float) -> tuple[float, float, int]:
     """Fit the background at `signal_yield`; return (−2 ln λ, its slope, status)."""
     templates, points, coefficients, integrals, matrix, events, cell = likelihood
@@ -51,7 +52,7 @@ def profile_points(likelihood: Likelihood, terms: int, signal_yield: float) -> t
     return 2.0 * (rise - log_ratio(templates, points, coefficients, events)), slope, status
 
 
-@jit
+@lean
 def _yield_slope(templates: Floats, points: Floats, integrals: Floats, terms: int, status: int) -> float:
     """Return d(−2 ln λ)/ds: at a minimum over the rest, only the signal moves the NLL."""
     total = integrals[terms]
@@ -91,7 +92,7 @@ def start_asimov(likelihood: Likelihood, source: Floats, terms: int, zero: float
     return float(matrix[terms, terms])
 
 
-@jit
+@lean
 def crossing(likelihood: Likelihood, terms: int, best: float, step: float, rise: float) -> float:
     """Return the yield on the side of `step` from `best` where −2 ln λ is `rise`; NaN if not found."""
     near, far, x = best, math.inf, best + step

@@ -6,6 +6,7 @@ import numpy as np
 
 from scanner.kernels import jit
 from scanner.kernels.algebra import Flags, Floats, Integers
+from scanner.kernels.lean import lean
 from scanner.kernels.linear.newton import CONVERGED
 from scanner.kernels.linear.window import EMPTY, SINGULAR, usable
 from scanner.kernels.linear.workspace import EXPECTED, THETA, cut
@@ -64,7 +65,7 @@ def load_window(
     return templates, points, coarse_templates, coarse, cells, (high - low) / cells
 
 
-@jit
+@lean
 def fit_loaded(
     window: Window, coefficients: Floats, integrals: Floats, matrix: Floats, terms: int, fixed: float
 ) -> tuple[int, float]:
@@ -160,7 +161,7 @@ def set_integrals(integrals: Floats, terms: int, out: Floats) -> None:
     out[terms] = integrals[-1]
 
 
-@jit
+@lean
 def _nll(points: Floats, coefficients: Floats, integrals: Floats, events: int) -> float:
     total = 0.0
     for j in range(integrals.size):

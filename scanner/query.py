@@ -123,6 +123,10 @@ class Limits:
         found: xr.DataArray = cube["method"].isin([] if known else toys) & np.logical_not(many)
         return found
 
+    def has_significance(self) -> bool:
+        """Tell whether any window has a sound fit and with it a local significance."""
+        return bool(_sound_z(self._cube).notnull().any())
+
     def largest_excess(self) -> Excess:
         """Return the window with the largest local significance among those with a sound fit.
 
@@ -131,10 +135,9 @@ class Limits:
         InputError
             If no window has a significance.
         """
-        z = _sound_z(self._cube)
-        if not bool(z.notnull().any()):
+        if not self.has_significance():
             raise InputError("no window of this cube has a significance: look at its status variable")
-        best = self._cube.isel(z.argmax(...))
+        best = self._cube.isel(_sound_z(self._cube).argmax(...))
         names = ("p_local", "z_local", "signal_yield", "signal_yield_error")
         values = {name: float(best[name]) for name in names}
         place = {name: float(best[name]) for name in self.axes}

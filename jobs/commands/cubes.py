@@ -78,7 +78,7 @@ ASIDE |= {
 
 def interesting(cube: Any) -> dict[str, float]:
     """Return the masses [GeV] of the largest excess, or the middle of each axis where there is none."""
-    if "z_local" in cube and bool(cube["z_local"].notnull().any()):
+    if "z_local" in cube and cube.limits.has_significance():
         return dict(cube.limits.largest_excess().place)
     return {name: float(cube[name].median()) for name in cube.limits.axes}
 

@@ -152,8 +152,7 @@ def describe(cube: Any) -> dict[str, Any]:
     if tied.any():
         count = int(tied.sum())
         report["limits_that_systematics_lower"] = f"in up to {count} windows of few events: take auto"
-    found_any = bool(cube["z_local"].notnull().any())
-    report["largest_excess"] = _excess(cube) if found_any else None
+    report["largest_excess"] = _excess(cube) if cube.limits.has_significance() else None
     if "p_global" in cube.attrs:
         names = ("p_global", "z_global", "p_global_method", "p_global_toys")
         report["global_significance"] = {name: cube.attrs[name] for name in names}

@@ -317,18 +317,23 @@ def test_windows_without_events_say_so_and_exclude_minus_log_alpha(darkscan, def
     assert found["values"]["p_local"] == 1.0
 
 
-def test_a_store_without_any_significance_is_scanned_all_the_same(darkscan, write, tmp_path, cube):
+@pytest.mark.parametrize(
+    ("method", "used"), [("minos", "none"), ("asymptotic", "counting"), ("auto", "counting")]
+)
+def test_a_store_without_any_significance_is_scanned_all_the_same(
+    darkscan, write, tmp_path, cube, method, used
+):
     path = write("a.csv", "mass\n10.0\n11.0\n")
     darkscan("ingest", path, tmp_path / "s.zarr")
-    ask = ("scan", write("search.yaml", HUNT), tmp_path / "s.zarr", "-o", cube, "--method", "asymptotic")
+    ask = ("scan", write("search.yaml", HUNT), tmp_path / "s.zarr", "-o", cube, "--method", method)
     answer = darkscan(*ask, "--json")
     assert answer.code == 0
     assert answer.json["largest_excess"] is None
     assert set(answer.json["status"]) == {"empty_window"}
     assert "no window has a significance" in darkscan(*ask, "--overwrite").out
     found = darkscan("query", cube, "--json").json
-    assert found["values"]["yield_limit"] is None
-    assert found["meanings"]["method"] == "none"
+    assert (found["values"]["yield_limit"] is None) == (used == "none")
+    assert found["meanings"]["method"] == used
 
 
 def test_a_store_whose_writing_was_interrupted_is_refused(refused, definition_file, tmp_path, cube):

@@ -1,6 +1,6 @@
 """Counting, toys or asymptotic formulas, as the expected counts of a window ask; and for projections."""
 
-from dataclasses import fields
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -29,6 +29,9 @@ and 89.0% of the time.
 COUNTED = 1.0
 """Effective background below which events in the core are counted: no shape is seen in so few."""
 
+UNASKED_TOYS = 1000
+"""Toys of a window that cannot be counted, where none were asked for."""
+
 
 class Templates(Protocol):
     """What is expected in the bins of W windows."""
@@ -56,27 +59,15 @@ def automatic_limits(problem: BinnedProblem, settings: Settings) -> Limits:
     Toys are thrown from COUNTED on, where `settings.toys` is not 0; everywhere else, and where the former
     found no limit, events are counted. `method` records which is which.
 
-    Windows that hold known peaks are not counted: without toys they have asymptotic limits whatever their
-    counts.
+    Samples of known size, such as known peaks, are part of the background that is counted over. Where
+    the bins beside the core do not tell the background, as that of a free peak, toys are thrown unasked.
     """
     limits, windows = without_toys(problem, settings)
     limits = toys.with_toys(problem, settings, limits, windows)
     limits = counting.with_counting(problem, settings, limits)
-    peaking = np.any(counting.known_events(problem), axis=1)
-    left = np.flatnonzero(peaking & ~np.isfinite(limits.yield_limit))
-    if left.size == 0:
-        return limits
-    return _put(limits, left, asymptotic.asymptotic_limits(problem.select(left), settings))
-
-
-def _put(limits: Limits, rows: NDArray[np.int64], others: Limits) -> Limits:
-    """Return limits with those of some windows taken from others."""
-    columns = {}
-    for column in fields(Limits):
-        values = np.array(getattr(limits, column.name))
-        values[rows] = getattr(others, column.name)
-        columns[column.name] = values
-    return Limits(**columns)
+    left = np.flatnonzero(~np.isfinite(limits.yield_limit) & (limits.effective_background >= COUNTED))
+    unasked = settings if settings.toys > 0 else replace(settings, toys=UNASKED_TOYS)
+    return toys.with_toys(problem, unasked, limits, left)
 
 
 def without_toys(problem: BinnedProblem, settings: Settings) -> tuple[Limits, NDArray[np.int64]]:
@@ -129,6 +120,8 @@ def expected_limits(
     limits = asymptotic.limit_rows(problem, fits, confidence_level, least, targets, variance)[:, 1:]
     missing = np.flatnonzero(~np.all(np.isfinite(limits), axis=1))
     if missing.size:
-        counted, _ = counting.run_kernel(problem.select(missing), confidence_level, extra[missing])
+        part = problem.select(missing)
+        nothing = np.zeros_like(part.counts)
+        counted, _ = counting.run_kernel(part, confidence_level, extra[missing], nothing)
         limits[missing] = counted[:, core.EXPECTED_LIMITS :]
     return limits

@@ -1,8 +1,9 @@
 """Exact limits from the number of events in the core of each window.
 
-n events in the core bins are compared with the background that the bins beside the core predict.
-Its variance, that of the sideband fit, enters as a Gamma distribution, so that the background count
-is negative binomial and every sum is exact. Discreteness makes these limits conservative.
+n events in the core bins are compared with the background that the bins beside the core predict, and with
+samples of known size, such as known peaks. The variance, that of the sideband fit, enters as a Gamma
+distribution, so that the background count is negative binomial and every sum is exact. Discreteness makes
+these limits conservative.
 
 Nuisances are averaged over: the signal in the core is taken as log-normal, with the quadratic sum of what
 they change of it, and what they add to the background in the core widens its distribution.
@@ -33,8 +34,6 @@ def counting_limits(problem: BinnedProblem, settings: Settings) -> Limits:
 
     Yield, error and fit quality stay those of the likelihood fit; `counted_yield` is that of the limit.
     """
-    if np.any(known_events(problem)):
-        problem.refuse_nuisances("an exact limit")
     return with_counting(problem, settings, asymptotic_limits_above(problem, settings, np.inf))
 
 
@@ -48,13 +47,12 @@ def asymptotic_or_counted(problem: BinnedProblem, settings: Settings) -> Limits:
 
 def with_counting(problem: BinnedProblem, settings: Settings, limits: Limits) -> Limits:
     """Return `limits` with those that are missing set by counting."""
-    countable = ~np.any(known_events(problem), axis=1)
-    missing = np.flatnonzero(~np.isfinite(limits.yield_limit) & countable)
+    missing = np.flatnonzero(~np.isfinite(limits.yield_limit))
     if missing.size == 0:
         return limits
     part = problem if missing.size == problem.windows else problem.select(missing)
     spread, extra = core_uncertainties(part)
-    rows, status = run_kernel(part, settings.confidence_level, extra)
+    rows, status = run_kernel(part, settings.confidence_level, extra, known_events(part))
     average_windows(spread, NODES, WEIGHTS, np.array(QUANTILES), np.log1p(-settings.confidence_level), rows)
     counted = rows.T
 
@@ -89,7 +87,7 @@ def _excess(counted: Floats) -> Floats:
 def known_events(problem: BinnedProblem) -> Floats:
     """Return the events (W, B) of samples of known size, which no interpolation from beside finds."""
     if problem.nuisances is None:
-        return np.zeros((problem.windows, 1))
+        return np.zeros_like(problem.counts)
     events: Floats = problem.nuisances.fixed.sum(axis=1)
     return events
 
@@ -98,41 +96,69 @@ def core_uncertainties(problem: BinnedProblem) -> tuple[Floats, Floats]:
     """Return what nuisances do to the core: to the logarithm of the signal, and to its yield, (W,) each.
 
     The first is half the difference of ln Σ S between +1 and −1, the second half the difference of the
-    events of the fixed samples, as a yield of the whole signal; both are added in quadrature.
+    background that samples of known size make, in the core and by what the bins beside it then predict,
+    as a yield of the whole signal. Both are added in quadrature, the second with template statistics.
     """
     spread, extra = np.zeros((2, problem.windows))
     nuisances = problem.nuisances
     if nuisances is None:
         return spread, extra
-    core, terms = problem.core_bins(), problem.background.shape[1]
-    first_part = 1 + terms + nuisances.fixed.shape[1]
+    core, first_fixed = problem.core_bins(), 1 + problem.background.shape[1]
+    first_part = first_fixed + nuisances.fixed.shape[1]
     signals = {0: problem.signal - nuisances.parts.sum(axis=1)}
     signals |= {first_part + d: nuisances.parts[:, d] for d in range(nuisances.parts.shape[1])}
+    fixed = {first_fixed + f: nuisances.fixed[:, f] for f in range(nuisances.fixed.shape[1])}
     whole = (problem.signal * core).sum(axis=1)
     whole[whole <= 0.0] = np.nan
     for j in range(len(nuisances.names)):
-        ends = [_core_of(nuisances, signals, core, j, end) for end in (0, 1)]
-        spread += (0.5 * np.log(ends[1] / ends[0])) ** 2
-        fixed = {1 + terms + f: nuisances.fixed[:, f] for f in range(nuisances.fixed.shape[1])}
-        added = [_core_of(nuisances, fixed, core, j, end) for end in (0, 1)]
-        extra += (0.5 * (added[1] - added[0]) / whole) ** 2
+        ends = [_inside(_moved(nuisances, signals, j, end), core) for end in (0, 1)]
+        spread += (0.5 * np.log(_positive(ends[1]) / _positive(ends[0]))) ** 2
+        added = [_inside(_moved(nuisances, fixed, j, end), core) for end in (0, 1)]
+        beside = _beside(problem, nuisances, fixed, j)
+        extra += (0.5 * (added[1] - added[0] + beside) / whole) ** 2
+    uncertain = sum((fixed[i] for i in fixed if nuisances.uncertain[i]), np.zeros_like(problem.counts))
+    extra += _inside((nuisances.statistics * uncertain) ** 2, core) / whole**2
     return np.nan_to_num(np.sqrt(spread)), np.nan_to_num(np.sqrt(extra))
 
 
-def _core_of(
-    nuisances: Nuisances, samples: dict[int, Floats], core: NDArray[np.bool_], nuisance: int, end: int
-) -> Floats:
-    """Return the events (W,) of some samples in the core with a nuisance at −1 (end 0) or +1 (end 1)."""
-    total = np.zeros(len(core))
+def _inside(events: Floats, core: NDArray[np.bool_]) -> Floats:
+    total: Floats = (events * core).sum(axis=1)
+    return total
+
+
+def _positive(events: Floats) -> Floats:
+    return np.where(events > 0.0, events, np.nan)
+
+
+def _moved(nuisances: Nuisances, samples: dict[int, Floats], nuisance: int, end: int) -> Floats:
+    """Return the events (W, B) of some samples with a nuisance at −1 (end 0) or +1 (end 1)."""
+    total = np.zeros_like(nuisances.statistics)
     for sample, template in samples.items():
         pairs = (nuisances.shape_nuisance == nuisance) & (nuisances.shape_sample == sample)
         changed = template + nuisances.shape[:, pairs, end].sum(axis=1)
-        total += np.exp(nuisances.norm[:, nuisance, sample, end]) * (changed * core).sum(axis=1)
-    return np.where(total > 0.0, total, np.nan) if 0 in samples else total
+        total += np.exp(nuisances.norm[:, nuisance, sample, end])[:, None] * changed
+    return total
+
+
+def _beside(problem: BinnedProblem, nuisances: Nuisances, fixed: dict[int, Floats], nuisance: int) -> Floats:
+    """Return how much more (W,) the bins beside the core predict for it with a nuisance at +1 than at −1.
+
+    A spurious signal has no events of its own, and is all in the core.
+    """
+    change, windows = np.zeros(problem.windows), np.flatnonzero(known_events(problem).any(axis=1))
+    known = {i: events for i, events in fixed.items() if events.any()}
+    ends = [_moved(nuisances, known, nuisance, end) for end in (0, 1)]
+    if windows.size and problem.background.shape[1] and np.any(ends[0] != ends[1]):
+        part, core = problem.select(windows), problem.core_bins()[windows]
+        for end, sign in ((0, -1.0), (1, 1.0)):
+            events = np.maximum(ends[end][windows], 0.0)
+            rows, _ = run_kernel(part, 0.5, np.zeros(windows.size), events)
+            change[windows] += sign * (rows[:, columns.BACKGROUND] - _inside(events, core))
+    return np.nan_to_num(change)
 
 
 def run_kernel(
-    problem: BinnedProblem, confidence_level: float, extra: Floats
+    problem: BinnedProblem, confidence_level: float, extra: Floats, known: Floats
 ) -> tuple[Floats, NDArray[np.uint8]]:
     """Run the kernel; return its result rows (W, 13) and the status of the sideband fits."""
     rows = np.empty((problem.windows, columns.EXPECTED_LIMITS + len(QUANTILES)))
@@ -141,6 +167,7 @@ def run_kernel(
         problem.counts,
         problem.signal,
         problem.background,
+        known,
         problem.terms,
         problem.core_bins(),
         extra,

@@ -146,17 +146,28 @@ def open_job(place: str) -> OpenJob:
         If the sources or the instruction set differ from the job's.
     """
     job = Job.from_json(Location(place).read(JOB))
-    if job.code != code_digest():
+    check_alike("job", job.code, job.cpu)
+    return OpenJob(place, job)
+
+
+def check_alike(what: str, code: str, cpu: str) -> None:
+    """Refuse a job or plan whose blocks would have other bits here.
+
+    Raises
+    ------
+    InputError
+        If the sources or the instruction set differ from its author's.
+    """
+    if code != code_digest():
         raise InputError(
-            "this job was made by other sources than those installed here: install one version everywhere, "
-            "or start it anew with --overwrite"
+            f"this {what} was made by other sources than those installed here: install one version "
+            "everywhere, or start it anew with --overwrite"
         )
-    if job.cpu != kernels.instruction_set():
+    if cpu != kernels.instruction_set():
         raise InputError(
-            f"this job is for {job.cpu} processors, and this one is {kernels.instruction_set()}: "
+            f"this {what} is for {cpu} processors, and this one is {kernels.instruction_set()}: "
             "bits would differ; use equal machines, or set NUMBA_CPU_NAME=x86-64-v3 on all and start anew"
         )
-    return OpenJob(place, job)
 
 
 @lru_cache(maxsize=4)

@@ -14,7 +14,8 @@ import xarray as xr
 from jobs.blocks import IncompleteError
 from jobs.executors import Executor
 from jobs.generate import generate
-from jobs.scan import Options, scan
+from jobs.plan import Options
+from jobs.scan import scan
 from scanner import definition, engine, plots, simulation
 from scanner.definition import Search
 from scanner.errors import InputError

@@ -7,9 +7,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from jobs import work
 from jobs.export import open_cube_run
 from jobs.progress import progress
+from jobs.scanning import fits
+from jobs.scanning.run import Run
 from scanner import runnable
 from scanner.constants import QUANTILES
 from scanner.cube import variable_attributes
@@ -64,7 +65,7 @@ class Member:
         return np.where(near & (self.events[found] > 0.0), found, -1)
 
 
-def member(name: str, run: work.Run) -> Member:
+def member(name: str, run: Run) -> Member:
     """Return a scanned search with the likelihoods of its windows.
 
     Raises
@@ -81,7 +82,7 @@ def member(name: str, run: work.Run) -> Member:
     masses, sigmas, problems, events = [], [], [], []
     for region, grid in run.grids.items():
         whole = slice(0, len(grid))
-        counts = work.region_counts(run, region, 0, whole)
+        counts = fits.region_counts(run, region, 0, whole)
         problem, _ = window_problem(
             search, grid, counts, whole, configuration=0, include=systematics.included(search)
         )
@@ -143,7 +144,7 @@ def combination(
     return cube_store.open(output)
 
 
-def _check_models(runs: Sequence[work.Run]) -> None:
+def _check_models(runs: Sequence[Run]) -> None:
     first = runs[0].search
     for run in runs[1:]:
         mine, other = first.model, run.search.model
@@ -169,7 +170,7 @@ class Combined:
     """Events of the first search of the group at unit coupling, (N,)."""
 
 
-def _limits(run: work.Run, members: Sequence[Member], method: str, shared: Sequence[str]) -> list[Combined]:
+def _limits(run: Run, members: Sequence[Member], method: str, shared: Sequence[str]) -> list[Combined]:
     """Fit the windows of every set of searches that has them, those of one set together."""
     chosen = np.stack([one.nearest(members[0].mass) for one in members], axis=1)
     settings, found = method_settings(run.search, method), []
@@ -199,7 +200,7 @@ def _share(one: Member, windows: NDArray[np.int64], unit: Floats, shared: Sequen
     return scaled(problem, one.events[windows] / unit)
 
 
-def _cube(runs: Sequence[work.Run], members: Sequence[Member], found: Sequence[Combined]) -> xr.Dataset:
+def _cube(runs: Sequence[Run], members: Sequence[Member], found: Sequence[Combined]) -> xr.Dataset:
     search, mass = runs[0].search, members[0].mass
     axis, size = search.scan_axis.name, len(mass)
     power = bound_model(search.model).power if search.model is not None else 1

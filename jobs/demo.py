@@ -7,9 +7,9 @@ from typing import Any
 
 import scanner.query  # noqa: F401 - registers the accessor
 from jobs import generate as generation
-from jobs import work
 from jobs.executors import DaskExecutor, Executor, SerialExecutor, local_cluster
 from jobs.scan import scan
+from jobs.scanning.run import PLAN
 from scanner import definition, plots
 from storage import cubes
 from storage.events import MANIFEST
@@ -85,7 +85,7 @@ def _remove(paths: dict[str, str]) -> None:
     for name, marker in markers.items():
         Location(paths[name]).remove_tree(marker)
     Location(f"{paths['store']}.run").remove_tree(generation.PLAN)
-    Location(f"{paths['cube']}.run").remove_tree(work.PLAN)
+    Location(f"{paths['cube']}.run").remove_tree(PLAN)
 
 
 def _milestones(projection: Any) -> list[dict[str, float]]:

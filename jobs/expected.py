@@ -11,10 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from jobs import catalogue, counted, scan, work
+from jobs import catalogue, counted, scan
 from jobs.executors import Executor
 from jobs.generate import generate
 from jobs.injection_points import Cell, Spot, choose, find, narrowed
+from jobs.plan import Options
+from jobs.scanning import fits
+from jobs.scanning.run import Run
 from scanner import definition, engine
 from scanner.definition import Search
 from scanner.interpretation import Exposure, quantity
@@ -125,21 +128,21 @@ def places(search: Search) -> tuple[Spot, ...]:
     return tuple(Spot(spots[0].configuration, {axis.name: within[k], **outer}) for k in kept)
 
 
-def _passed(search: Search, folder: Path, executor: Executor, luminosity: float) -> work.Run:
+def _passed(search: Search, folder: Path, executor: Executor, luminosity: float) -> Run:
     """Generate the backgrounds of a search, and read them."""
     store, cube = str(folder / "events.zarr"), str(folder / "limits.zarr")
     if engine.stated(search):
         store = ""
     else:
         generate(search, store, executor=executor, luminosity=luminosity, seed=catalogue.SEED)
-    plan = scan.plan_of(search, store, scan.Options(search.method.limit))
+    plan = planning.plan_of(search, store, Options(search.method.limit))
     run = scan.start(plan, cube, resume=False, overwrite=False)
     if store:
         scan.run_passes(run, executor)
     return run
 
 
-def _one(run: work.Run, spot: Spot, part: float) -> Compared:
+def _one(run: Run, spot: Spot, part: float) -> Compared:
     cell, search = find(run.search, spot), run.search
     results = _limits(run, cell, part)
     own, abstract = search.published, ABSTRACTS.get(search.name)
@@ -171,7 +174,7 @@ def _fraction(search: Search, mass: float) -> float:
     return float(MODELS[model].branching_fraction(mass, state))
 
 
-def _limits(run: work.Run, cell: Cell, part: float) -> dict[str, Any]:
+def _limits(run: Run, cell: Cell, part: float) -> dict[str, Any]:
     """Set the limits of one window, its data scaled to the published luminosity."""
     windows, luminosity = slice(cell.window, cell.window + 1), run.search.luminosity
     whole = run if part == 1.0 else replace(run, plan=replace(run.plan, luminosity=luminosity))
@@ -188,13 +191,13 @@ def _limits(run: work.Run, cell: Cell, part: float) -> dict[str, Any]:
         return _counted(run, whole, cell, part, how)
     counts = _data(run, cell) if part == 1.0 else expectation(_likelihood(run, cell)) / part
     fitted = whole.grid(cell.region, cell.configuration)
-    candidates = work.region_candidates(run, cell.region, cell.configuration) if part == 1.0 else None
+    candidates = fits.region_candidates(run, cell.region, cell.configuration) if part == 1.0 else None
     how |= {"identity": run.plan.scan_identity, "candidates": candidates}
     return scan_block(search, fitted, counts, windows, **how)
 
 
 def _counted(
-    run: work.Run, whole: work.Run, cell: Cell, part: float, how: Mapping[str, Any]
+    run: Run, whole: Run, cell: Cell, part: float, how: Mapping[str, Any]
 ) -> dict[str, Any]:
     windows, grid = slice(cell.window, cell.window + 1), run.counting[cell.region]
     search, names = whole.at(cell.configuration, cell.index), engine.pass_names(run.search, cell.region)
@@ -207,13 +210,13 @@ def _counted(
     return count_channels(search, grid, rows, simulated, windows, identity=run.plan.scan_identity, **how)
 
 
-def _data(run: work.Run, cell: Cell) -> Floats:
+def _data(run: Run, cell: Cell) -> Floats:
     window = slice(cell.window, cell.window + 1)
-    found: Floats = work.region_counts(run, cell.region, cell.configuration, window)
+    found: Floats = fits.region_counts(run, cell.region, cell.configuration, window)
     return found
 
 
-def _likelihood(run: work.Run, cell: Cell) -> BinnedProblem:
+def _likelihood(run: Run, cell: Cell) -> BinnedProblem:
     """Return the likelihood of the generated data of a window."""
     search = at_point(run.at(cell.configuration, cell.index), cell.configuration, cell.point)
     windows, grid = slice(cell.window, cell.window + 1), run.grid(cell.region, cell.configuration)
@@ -221,11 +224,11 @@ def _likelihood(run: work.Run, cell: Cell) -> BinnedProblem:
     return window_problem(search, grid, data, windows, configuration=0, include=include)[0]
 
 
-def _stated(run: work.Run, cell: Cell) -> dict[str, Any]:
+def _stated(run: Run, cell: Cell) -> dict[str, Any]:
     """Set the limits of a mass of published counts, as the scan does."""
     (block,) = [b for b in run.plan.fits if b.region == cell.region and b.first <= cell.window < b.last]
     prefix, row = f"{cell.configuration}.{cell.index}.", cell.window - block.first
-    arrays = work.run_stated(run, block)
+    arrays = fits.run_stated(run, block)
     return {
         name.removeprefix(prefix): values[row : row + 1]
         for name, values in arrays.items()

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from jobs import scan, work
+from jobs import scan
+from jobs.scanning import fits
+from jobs.scanning.run import PLAN, Run, open_run
 from scanner import runnable
 from scanner.errors import InputError
 from scanner.likelihoods import interchange
@@ -21,7 +23,7 @@ WRITERS = {"pyhf": interchange.pyhf_workspace, "hs3": interchange.hs3_document}
 """Formats of a window's likelihood."""
 
 
-def open_cube_run(cube: str) -> work.Run:
+def open_cube_run(cube: str) -> Run:
     """Open the run of a cube, whose histograms hold the windows' counts.
 
     Raises
@@ -30,9 +32,9 @@ def open_cube_run(cube: str) -> work.Run:
         If plan and parts no longer stand beside the cube.
     """
     place = scan.run_place(cube)
-    if not Location(place).exists(work.PLAN):
+    if not Location(place).exists(PLAN):
         raise InputError(f"the likelihoods of {cube} are made from {place}, which is not there: scan again")
-    return work.open_run(place)
+    return open_run(place)
 
 
 def likelihoods(
@@ -67,7 +69,7 @@ def likelihoods(
         for number, name in enumerate(names):
             if configuration in (None, name):
                 for w in _chosen(run, region, mass):
-                    counts = work.region_counts(run, region, number, slice(w, w + 1))
+                    counts = fits.region_counts(run, region, number, slice(w, w + 1))
                     problem, _ = window_problem(
                         run.at(number, 0),
                         grid,
@@ -79,7 +81,7 @@ def likelihoods(
                     yield f"{name}-{region}-{grid.mass[w]:.6g}", WRITERS[form](problem, 0)
 
 
-def _chosen(run: work.Run, region: str, mass: float | None) -> list[int]:
+def _chosen(run: Run, region: str, mass: float | None) -> list[int]:
     """Return the windows of a region: all, or the nearest if it is the nearest of all regions."""
     if mass is None:
         return list(range(len(run.grids[region])))

@@ -12,10 +12,14 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from jobs import catalogue, counted, scan, work
+from jobs import catalogue, counted, scan
 from jobs.executors import Executor
 from jobs.generate import generate
 from jobs.injection_points import Cell, Spot, choose, find, narrowed
+from jobs.plan import Options
+from jobs.scanning import fits
+from jobs.scanning.collecting import assemble
+from jobs.scanning.run import Run, open_run
 from scanner import engine, simulation
 from scanner.definition import Search
 from scanner.interpretation import quantity
@@ -139,7 +143,7 @@ class Workbench:
     def scan(self, name: str, signals: tuple[Mapping[str, float], ...]) -> xr.Dataset:
         """Generate backgrounds and signals, and scan them."""
         store, cube = str(self.folder / f"{name}_events.zarr"), str(self.folder / f"{name}.zarr")
-        how = scan.Options(self.search.method.limit, self.options.seed)
+        how = Options(self.search.method.limit, self.options.seed)
         if engine.stated(self.search):
             store = ""
         else:
@@ -153,15 +157,15 @@ class Workbench:
             )
         return scan.scan(self.search, store, cube, executor=self.executor, options=how)
 
-    def run(self, name: str) -> work.Run:
+    def run(self, name: str) -> Run:
         """Return the run of a scan."""
-        return work.open_run(scan.run_place(str(self.folder / f"{name}.zarr")))
+        return open_run(scan.run_place(str(self.folder / f"{name}.zarr")))
 
 
 def _one(bench: Workbench, spot: Spot, name: str) -> Injected:
     """Inject a signal at one point, first its events, then toys."""
     run, cell = bench.run("background"), find(bench.search, spot)
-    row = row_of(scan.assemble(run), spot)
+    row = row_of(assemble(run), spot)
     error = np.nan_to_num(float(row["signal_yield_error"]))
     signal = max(bench.options.least, bench.options.strength * error)
     generated = (np.nan, np.nan, np.nan)
@@ -226,9 +230,9 @@ def shares(search: Search, process: str, spot: Spot) -> dict[int, float]:
     return found
 
 
-def recovered(run: work.Run, cell: Cell, spot: Spot, signal: float) -> tuple[float, float, float]:
+def recovered(run: Run, cell: Cell, spot: Spot, signal: float) -> tuple[float, float, float]:
     """Return fitted yield, its error, and the pull of generated events."""
-    row = row_of(scan.assemble(run), spot)
+    row = row_of(assemble(run), spot)
     found, error = float(row["signal_yield"]), float(row["signal_yield_error"])
     if not run.counting:
         return found, error, (found - signal) / error
@@ -236,7 +240,7 @@ def recovered(run: work.Run, cell: Cell, spot: Spot, signal: float) -> tuple[flo
     return data.best(), error, data.pull(signal)
 
 
-def toys(run: work.Run, cell: Cell, signal: float, number: int) -> Pulls:
+def toys(run: Run, cell: Cell, signal: float, number: int) -> Pulls:
     """Throw toys of the model of a window, which its data tell, and fit them."""
     names = ("injection", run.search.name, cell.configuration, cell.region, cell.window, cell.index)
     if run.counting:
@@ -248,12 +252,12 @@ def toys(run: work.Run, cell: Cell, signal: float, number: int) -> Pulls:
     else:
         grid = run.grid(cell.region, cell.configuration)
         window = slice(cell.window, cell.window + 1)
-        counts = work.region_counts(run, cell.region, cell.configuration, window)[0]
+        counts = fits.region_counts(run, cell.region, cell.configuration, window)[0]
         made = fitted_bench(search, grid, counts, cell.window, identity)
     return fitted_pulls(made, signal, number)
 
 
-def counted_windows(run: work.Run, cell: Cell) -> Counters:
+def counted_windows(run: Run, cell: Cell) -> Counters:
     """Return the counting experiments of all channels at a point, and their parts of the signal."""
     search, grid = run.at(cell.configuration, cell.index), run.counting[cell.region]
     window = slice(cell.window, cell.window + 1)

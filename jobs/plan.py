@@ -17,6 +17,16 @@ BYTES_A_VALUE = 8
 
 
 @dataclass(frozen=True)
+class Options:
+    """How a scan is run; none of it changes a number but `method` and `seed`."""
+
+    method: str = "auto"
+    seed: int = 0
+    rows_a_block: int = ROWS_A_BLOCK
+    windows_a_block: int = WINDOWS_A_BLOCK
+
+
+@dataclass(frozen=True)
 class PassBlock:
     """A run of rows of the event store: pieces (shard, first row, last row + 1)."""
 

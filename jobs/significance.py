@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs import additions, work
+from jobs import additions
 from jobs.blocks import finish
 from jobs.executors import Executor, Task
 from jobs.scan import run_place
+from jobs.scanning.run import PLAN, Run, open_run, run_of
 from scanner import runnable
 from scanner.errors import InputError
 from scanner.significance import excess, spectrum
@@ -71,7 +72,7 @@ class Options:
 class Look:
     """A finished scan, its spectra with their truth, and the parts of its toys."""
 
-    run: work.Run
+    run: Run
 
     @cached_property
     def lines(self) -> tuple[Line, ...]:
@@ -90,7 +91,7 @@ class Look:
 
 @lru_cache(maxsize=2)
 def _look_of(ticket: str) -> Look:
-    return Look(work.run_of(ticket))
+    return Look(run_of(ticket))
 
 
 def execute(ticket: str, key: str) -> str:
@@ -138,11 +139,11 @@ def open_look(cube: str) -> Look:
     """
     place = run_place(cube)
     identity = cube_store.open(cube).attrs.get("scan_identity")
-    if not Location(place).exists(work.PLAN):
+    if not Location(place).exists(PLAN):
         raise InputError(
             f"the run {place} is missing: the spectra of a scan are kept there; scan again into {cube}"
         )
-    run = work.open_run(place)
+    run = open_run(place)
     if run.plan.scan_identity != identity:
         raise InputError(f"{cube} was not made by the run {place}: scan again with --overwrite")
     runnable.refuse_special(run.search, "a global significance")

@@ -10,6 +10,7 @@ import scanner.query  # noqa: F401 - gives cubes the accessor `limits`
 from jobs import blocks, scan
 from jobs.blocks import Job
 from jobs.executors import Executor, Task
+from jobs.scanning import planning
 from jobs.study_blocks import ASIMOV, TRUTH, Study, assemble, execute, region_and_toys
 from jobs.study_truths import commit_truths
 from scanner import engine, runnable, simulation
@@ -136,7 +137,7 @@ def make_job(kind: str, search: Search, store: str, options: Options) -> Job:
     runnable.check_runnable(search)
     runnable.refuse_special(search, "a study")
     runnable.refuse_known_yields(search, "a study")
-    scan.check_method(options.method, search)
+    planning.check_method(options.method, search)
     _check_numbers(options)
     there, luminosity, produced = _source(search, store, options)
     toys = TOYS[kind] if options.toys is None else options.toys
@@ -169,7 +170,7 @@ def _systematics(kind: str, search: Search) -> dict[str, str]:
     """
     if kind == "bias":
         return {"include": "nothing", "systematics": "none: a bias is that of the background's shape alone"}
-    scan.check_sizes(search)
+    planning.check_sizes(search)
     return {"include": systematics.included(search), "systematics": systematics.describe(search)}
 
 

@@ -8,6 +8,8 @@ from jobs import scan
 from jobs.blocks import OpenJob
 from jobs.executors import Executor
 from jobs.generate import PLAN, generate
+from jobs.plan import Options
+from jobs.scanning import planning
 from jobs.study_blocks import TRUTH
 from jobs.work import Run
 from scanner import definition, engine
@@ -24,7 +26,7 @@ def commit_truths(opened: OpenJob, store: str, executor: Executor) -> None:
     if not store:
         store = f"{opened.place}/events"
         produce(search, store, facts, executor)
-    plan = scan.make_plan(search, EventStore.open(store), store, scan.Options("asymptotic", facts["seed"]))
+    plan = planning.make_plan(search, EventStore.open(store), store, Options("asymptotic", facts["seed"]))
     run = scan.start(plan, f"{opened.place}/spectrum", resume=True, overwrite=False)
     scan.run_passes(run, executor)
     arrays = {}

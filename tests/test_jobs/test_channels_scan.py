@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from jobs import work
 from jobs.executors import SerialExecutor
 from jobs.generate import generate
-from jobs.scan import Options, run_place, scan
+from jobs.plan import Options
+from jobs.scan import run_place, scan
+from jobs.scanning.run import open_run
 from jobs.significance import Options as SignificanceOptions
 from jobs.significance import significance
 from jobs.study import Options as StudyOptions
@@ -44,7 +45,7 @@ def cubes(tmp_path_factory):
         name: scan(search, store, str(folder / name), executor=serial, options=options)
         for name, search in searches.items()
     }
-    return found["one"], found["two"], work.open_run(run_place(str(folder / "two"))), searches["two"]
+    return found["one"], found["two"], open_run(run_place(str(folder / "two"))), searches["two"]
 
 
 def test_the_halves_are_the_whole(cubes):

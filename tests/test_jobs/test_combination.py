@@ -6,7 +6,8 @@ import pytest
 from jobs.combination import combination
 from jobs.executors import SerialExecutor
 from jobs.generate import generate
-from jobs.scan import Options, scan
+from jobs.plan import Options
+from jobs.scan import scan
 from scanner import definition
 from scanner.errors import InputError
 

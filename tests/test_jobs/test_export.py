@@ -8,7 +8,8 @@ import pyhf
 import pytest
 
 from jobs.executors import SerialExecutor as Serial
-from jobs.scan import Options, scan
+from jobs.plan import Options
+from jobs.scan import scan
 
 # pyhf 0.7 checks workspaces by a class that jsonschema calls old.
 pytestmark = pytest.mark.filterwarnings("ignore:jsonschema.RefResolver:DeprecationWarning")

@@ -5,7 +5,8 @@ import pytest
 
 from jobs import scan as jobs_scan
 from jobs.executors import DaskExecutor, SerialExecutor, local_cluster
-from jobs.scan import Options, scan
+from jobs.plan import Options
+from jobs.scan import scan
 from scanner import definition
 from scanner.errors import InputError
 from storage import cubes

@@ -8,7 +8,8 @@ from numba_stats import norm, truncexpon
 
 from jobs.executors import SerialExecutor
 from jobs.export import likelihoods
-from jobs.scan import Options, scan
+from jobs.plan import Options
+from jobs.scan import scan
 from scanner import definition, engine
 from scanner.errors import InputError
 from storage import cubes

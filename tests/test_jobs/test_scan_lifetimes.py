@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from jobs import work
 from jobs.executors import SerialExecutor
-from jobs.scan import Options, run_place, scan
+from jobs.plan import Options
+from jobs.scan import run_place, scan
+from jobs.scanning.run import open_run
 from scanner import definition
 from scanner.models import MODELS
 
@@ -63,7 +64,7 @@ def test_each_lifetime_is_a_scan_of_its_own(cube, store, tmp_path):
 
 
 def test_the_events_are_read_once(cube, tmp_path):
-    run = work.open_run(run_place(str(tmp_path / "cube")))
+    run = open_run(run_place(str(tmp_path / "cube")))
     assert set(run.histograms) == {"all"}
     assert len(cube["m_x"]) == len(run.grids["all"])
 

@@ -10,7 +10,8 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 
 from jobs.executors import SerialExecutor
-from jobs.scan import Options, scan
+from jobs.plan import Options
+from jobs.scan import scan
 from scanner import definition
 from scanner.stats import METHODS
 from storage import cubes

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from jobs.executors import SerialExecutor
-from jobs.scan import Options, scan
+from jobs.plan import Options
+from jobs.scan import scan
 from scanner import definition
 from scanner.errors import InputError
 from storage.events import EventStore

@@ -7,7 +7,8 @@ import pyhf
 import pytest
 
 from jobs.executors import SerialExecutor
-from jobs.scan import Options, scan
+from jobs.plan import Options
+from jobs.scan import scan
 from scanner import definition
 from scanner.projection import project
 

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
-from jobs import work
 from jobs.executors import SerialExecutor
 from jobs.generate import generate
-from jobs.scan import Options, scan
+from jobs.plan import Options
+from jobs.scan import scan
+from jobs.scanning import fits
+from jobs.scanning.run import open_run
 from scanner import definition
 from scanner.errors import InputError
 from scanner.likelihoods.fit import fit
@@ -67,10 +69,10 @@ def counts(store, name, code, edges):
 
 @pytest.mark.parametrize(("configuration", "code", "sample"), [(0, 11, "alpha_001"), (1, 13, "alpha_003")])
 def test_templates_are_histograms_of_their_samples(search, store, cube, configuration, code, sample):
-    run = work.open_run(cube + ".run")
+    run = open_run(cube + ".run")
     grid = run.grid("all", configuration)
     edges = np.asarray(search.window.binning[0].edges)
-    data = work.region_counts(run, "all", configuration, slice(0, 2))
+    data = fits.region_counts(run, "all", configuration, slice(0, 2))
     problem, _ = window_problem(
         run.search, grid, data, slice(0, 2), configuration=configuration, include="everything"
     )

@@ -10,7 +10,8 @@ from numpy.polynomial import chebyshev
 from jobs.executors import DaskExecutor, SerialExecutor, local_cluster
 from jobs.export import likelihoods
 from jobs.generate import generate
-from jobs.scan import Options, scan
+from jobs.plan import Options
+from jobs.scan import scan
 from scanner import definition, engine
 from scanner.errors import InputError
 from scanner.likelihoods.simultaneous import SimultaneousProblem

@@ -21,7 +21,7 @@ from numba_stats import bernstein, norm
 
 import scanner.query  # noqa: F401 - registers the accessor
 from jobs.cli import app
-from jobs.work import open_run
+from jobs.scanning.run import open_run
 from scanner import runnable
 from storage import cubes
 from storage.events import EventStore

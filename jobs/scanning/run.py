@@ -1,0 +1,157 @@
+"""An opened run: the plan of a scan, and what follows from it, made once a process."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+from jobs import blocks, lived
+from jobs.plan import FOLD, FitBlock, PassBlock, Plan
+from jobs.scanning.filled import Arrays, unpack
+from jobs.templates import with_templates
+from scanner import definition, engine
+from scanner.definition import Search
+from scanner.errors import InputError
+from scanner.reading.candidates import Candidates
+from scanner.reading.histogram import Histogram
+from scanner.reading.lived import LivedSelection
+from scanner.reading.selection import Selection
+from scanner.windows.channels import at_luminosity
+from scanner.windows.grid import WindowGrid
+from scanner.windows.lived import lived_search
+from scanner.windows.plane import CountingGrid
+from storage.events import EventStore
+from storage.locations import Location
+from storage.manifest import Shard
+from storage.parts import PartStore
+
+PLAN = "plan.json"
+PARTS = "parts"
+
+
+@dataclass(frozen=True)
+class Run:
+    """An opened run: its plan, and what follows from it, made once a process."""
+
+    place: str
+    plan: Plan
+
+    @property
+    def ticket(self) -> str:
+        """What a worker needs to open this run, and no other that has the same place later."""
+        return f"{self.plan.digest} {self.place}"
+
+    @cached_property
+    def search(self) -> Search:
+        """The search definition."""
+        return definition.from_json(self.plan.search)
+
+    @cached_property
+    def grids(self) -> dict[str, WindowGrid]:
+        """The windows of each region that are fitted."""
+        return engine.grids(self.search)
+
+    @cached_property
+    def counting(self) -> dict[str, CountingGrid]:
+        """The windows of each region that are counted; empty where spectra are fitted."""
+        return engine.counting_grids(self.search)
+
+    @cached_property
+    def store(self) -> EventStore:
+        """The event store.
+
+        Raises
+        ------
+        InputError
+            If its content is no longer the one that was planned for.
+        """
+        store = EventStore.open(self.plan.store)
+        if store.digest != self.plan.store_digest:
+            raise InputError(
+                f"the content of {self.plan.store} has changed since the scan was started: "
+                "start it anew with --overwrite"
+            )
+        return store
+
+    @cached_property
+    def shards(self) -> dict[int, Shard]:
+        """The shards of the store by their number."""
+        return {shard.index: shard for shard in self.store.shards}
+
+    @cached_property
+    def selections(self) -> dict[str, Selection]:
+        """The compiled pass of each region."""
+        stored = () if engine.stated(self.search) else tuple(self.store.columns)
+        return engine.selections(self.search, stored)
+
+    @cached_property
+    def lived_selections(self) -> dict[str, LivedSelection]:
+        """The selection of each channel and its decays in flight; none without."""
+        stored = () if engine.stated(self.search) else tuple(self.store.columns)
+        return engine.lived_selections(self.search, stored)
+
+    def at(self, configuration: int, point: int) -> Search:
+        """Return the search at one point of the outer axes, and at the luminosity of the data.
+
+        Its efficiencies are those of simulated signals, if it has decays in flight.
+        """
+        if not self.search.decays:
+            return at_luminosity(self.search, self.plan.luminosity)
+        found = lived.signals(self.search, self.store.samples, self.folded, configuration)
+        return lived_search(at_luminosity(self.search, self.plan.luminosity), found, configuration, point)
+
+    @cached_property
+    def parts(self) -> PartStore:
+        """The committed parts."""
+        return PartStore(Location(self.place).child(PARTS))
+
+    @cached_property
+    def folded(self) -> Arrays:
+        """The arrays of the sum of all passes."""
+        return dict(self.parts.read(FOLD).arrays)
+
+    @cached_property
+    def histograms(self) -> dict[str, Histogram]:
+        """The histograms of all passes, by region."""
+        return {region: filled.histogram for region, filled in unpack(self.folded).items()}
+
+    def grid(self, region: str, configuration: int) -> WindowGrid:
+        """Return the windows of a region, with their templates in a configuration."""
+        luminosity = self.plan.luminosity
+        return with_templates(
+            self.search, self.grids[region], self.histograms, self.store.samples, luminosity, configuration
+        )
+
+    @cached_property
+    def candidates(self) -> dict[str, Candidates]:
+        """The candidates of all passes, by their name; none for binned likelihoods."""
+        found = {region: filled.candidates for region, filled in unpack(self.folded).items()}
+        return {region: kept for region, kept in found.items() if kept is not None}
+
+    @cached_property
+    def blocks(self) -> Mapping[str, PassBlock | FitBlock]:
+        """The blocks by key."""
+        blocks: tuple[PassBlock | FitBlock, ...] = self.plan.passes + self.plan.fits
+        return {block.key: block for block in blocks}
+
+
+def open_run(place: str) -> Run:
+    """Open a run and check that this process computes what the plan's author would.
+
+    Raises
+    ------
+    InputError
+        If the sources or the instruction set differ from the plan's.
+    """
+    plan = Plan.from_json(Location(place).read(PLAN))
+    blocks.check_alike("plan", plan.code, plan.cpu)
+    return Run(place, plan)
+
+
+@lru_cache(maxsize=4)
+def run_of(ticket: str) -> Run:
+    """Open a run once a process."""
+    digest, _, place = ticket.partition(" ")
+    run = open_run(place)
+    if run.plan.digest != digest:
+        raise InputError(f"the scan in {place} was started anew meanwhile: this one ends here")
+    return run

@@ -12,8 +12,8 @@ from jobs.commands.output import Json, print_json, print_table
 from jobs.commands.scans import Workers, executor
 
 if TYPE_CHECKING:
-    from jobs.expected import Compared
-    from jobs.injection import Injected
+    from jobs.searches.expected import Compared
+    from jobs.searches.injection import Injected
     from scanner.definition import Search
     from scanner.guide.tables import Table
 
@@ -39,7 +39,8 @@ def inject(
     json: Json = False,
 ) -> None:
     """Inject signals into searches, as generated events and as toys, and compare what is fitted."""
-    from jobs import catalogue_tables, injection
+    from jobs.searches import injection
+    from jobs.searches import tables as catalogue_tables
 
     options = injection.Options(points=points, toys=toys, events=events)
     found: list[Injected] = []
@@ -70,8 +71,8 @@ def expected(
     json: Json = False,
 ) -> None:
     """Set expected limits at published luminosities beside the published ones, at a few masses."""
-    from jobs import catalogue_tables
-    from jobs import expected as jobs_expected
+    from jobs.searches import expected as jobs_expected
+    from jobs.searches import tables as catalogue_tables
 
     found: list[Compared] = []
     with executor(workers) as chosen:
@@ -90,7 +91,7 @@ def expected(
 
 def _each(names: list[str] | None, output: Path) -> Iterator[tuple["Search", Path]]:
     """Iterate over searches, each with a folder that is removed after it."""
-    from jobs import catalogue
+    from jobs.searches import catalogue
     from scanner import definition
 
     output.mkdir(parents=True, exist_ok=True)

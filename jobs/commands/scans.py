@@ -62,12 +62,13 @@ def plan(
     json: Json = False,
 ) -> None:
     """Show blocks, memory and time of a scan."""
-    from jobs import scan as jobs_scan
+    from jobs.plan import Options
+    from jobs.scanning import planning
 
     found = _loaded(search, toys)
-    options = jobs_scan.Options(method or found.method.limit, 0, rows_a_block, windows_a_block)
-    made = jobs_scan.plan_of(found, store, options)
-    cost = jobs_scan.plan_cost(made, workers)
+    options = Options(method or found.method.limit, 0, rows_a_block, windows_a_block)
+    made = planning.plan_of(found, store, options)
+    cost = planning.plan_cost(made, workers)
     if json:
         print_json({"scan_identity": made.scan_identity, "method": made.method, **asdict(cost)})
         return
@@ -98,8 +99,10 @@ def scan(
     json: Json = False,
 ) -> None:
     """Scan an event store into a limit cube."""
-    from jobs import additions, spurious
     from jobs import scan as jobs_scan
+    from jobs.plan import Options
+    from jobs.scanning import additions
+    from jobs.studies import spurious
     from storage import cubes
     from storage.events import EventStore
 
@@ -107,7 +110,7 @@ def scan(
     if spurious_signal:
         luminosity = EventStore.open(store).luminosity or found.luminosity
         found = spurious.with_spurious_signal(found, spurious_signal, luminosity)
-    options = jobs_scan.Options(method or found.method.limit, seed, rows_a_block, windows_a_block)
+    options = Options(method or found.method.limit, seed, rows_a_block, windows_a_block)
     loses = overwrite and additions.present(jobs_scan.run_place(output))
     with executor(workers) as chosen:
         cube = jobs_scan.scan(

@@ -73,7 +73,7 @@ def run_all(
     json: Json = False,
 ) -> None:
     """Run every built-in search from generated events to limits and a page of plots."""
-    from jobs import catalogue
+    from jobs.searches import catalogue
 
     with executor(workers) as chosen:
         found = catalogue.run_all(
@@ -99,7 +99,7 @@ def compare(
     folder: Annotated[Path, typer.Argument(help="What `run-all` wrote.")], json: Json = False
 ) -> None:
     """Set the expected limits of searches beside the published ones, as a table in Markdown."""
-    from jobs import catalogue
+    from jobs.searches import catalogue
     from storage import cubes
 
     found = {
@@ -126,8 +126,8 @@ def pages(
     workers: Workers = 0,
 ) -> None:
     """Write a page of documentation for every built-in search, from its definition."""
-    from jobs import catalogue
-    from jobs import pages as made
+    from jobs.searches import catalogue
+    from jobs.searches import pages as made
     from scanner import definition
 
     folder.mkdir(parents=True, exist_ok=True)

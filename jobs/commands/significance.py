@@ -33,7 +33,7 @@ def significance(
     Toys of the whole spectrum pass through all windows as the data did. The same command again adds only
     toys that are missing.
     """
-    from jobs import significance as jobs_significance
+    from jobs.studies import significance as jobs_significance
 
     options = jobs_significance.Options(method, toys, toys_a_block)
     kept: list[Any] = []

@@ -54,7 +54,7 @@ def study(
     json: Json = False,
 ) -> None:
     """Study a search with pseudo-experiments: linearity, coverage or bias."""
-    from jobs import study as jobs_study
+    from jobs.studies import study as jobs_study
     from storage import cubes
 
     asked = luminosity_of(luminosity)
@@ -78,7 +78,7 @@ def study(
 
 def load(search: str, spurious_signal: str, store: str, luminosity: float | None) -> "Definition":
     """Read the definition, with the size that an earlier study of the bias found."""
-    from jobs import spurious
+    from jobs.studies import spurious
     from scanner import definition
     from storage.events import EventStore
 

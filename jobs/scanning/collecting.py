@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from jobs import additions, counted
+from jobs.scanning import additions, counted
 from jobs.scanning.run import Run
 from scanner import cube as cubes
 from scanner import engine

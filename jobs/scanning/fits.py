@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from jobs import counted
 from jobs.plan import FitBlock
+from jobs.scanning import counted
 from jobs.scanning.filled import Arrays
 from jobs.scanning.run import Run
 from scanner import engine

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from jobs import counted, lived
 from jobs.plan import FOLD, PassBlock
+from jobs.scanning import counted, lived
 from jobs.scanning.filled import Arrays, Filled, pack, unpack
 from jobs.scanning.run import Run
 from scanner import engine

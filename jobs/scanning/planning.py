@@ -1,7 +1,7 @@
 """The plan of a scan: what is checked before anything runs, and what it will cost."""
 
-from jobs import counted, lived
 from jobs.plan import Estimate, Options, Plan, estimate, fit_blocks, pass_blocks
+from jobs.scanning import counted, lived
 from scanner import definition, engine, kernels, runnable
 from scanner.definition import Search
 from scanner.errors import InputError

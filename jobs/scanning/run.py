@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from jobs import blocks, lived
+from jobs import blocks
 from jobs.plan import FOLD, FitBlock, PassBlock, Plan
+from jobs.scanning import lived
 from jobs.scanning.filled import Arrays, unpack
-from jobs.templates import with_templates
+from jobs.scanning.templates import with_templates
 from scanner import definition, engine
 from scanner.definition import Search
 from scanner.errors import InputError

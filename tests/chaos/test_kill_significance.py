@@ -11,7 +11,7 @@ import pytest
 
 from jobs.executors import SerialExecutor
 from jobs.scan import scan
-from jobs.significance import Options, significance
+from jobs.studies.significance import Options, significance
 from scanner import definition
 from storage import cubes
 from storage.events import EventStore

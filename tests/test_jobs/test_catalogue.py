@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from jobs import catalogue
 from jobs.executors import SerialExecutor
+from jobs.searches import catalogue
 from scanner import definition
 from storage import cubes
 

@@ -8,10 +8,10 @@ from jobs.generate import generate
 from jobs.plan import Options
 from jobs.scan import run_place, scan
 from jobs.scanning.run import open_run
-from jobs.significance import Options as SignificanceOptions
-from jobs.significance import significance
-from jobs.study import Options as StudyOptions
-from jobs.study import study
+from jobs.studies.significance import Options as SignificanceOptions
+from jobs.studies.significance import significance
+from jobs.studies.study import Options as StudyOptions
+from jobs.studies.study import study
 from scanner import definition
 
 MASS, CROSS_SECTION, LUMINOSITY = 2.0, 2.0, 60.0

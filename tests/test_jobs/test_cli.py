@@ -66,7 +66,7 @@ def test_a_wrong_usage_is_bad_input(refused, arguments, message):
 
 
 def test_a_command_alone_shows_its_help(darkscan):
-    assert "Usage: darkscan" in darkscan().out + darkscan().err
+    assert "darkscan [OPTIONS] COMMAND" in darkscan().out + darkscan().err
 
 
 def test_a_defect_is_one_sentence_and_exit_code_one(darkscan, monkeypatch):

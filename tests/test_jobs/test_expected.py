@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jobs import catalogue, catalogue_tables, expected, injection
 from jobs.executors import SerialExecutor
 from jobs.scan import scan
+from jobs.searches import catalogue, expected, injection
+from jobs.searches import tables as catalogue_tables
 from scanner import definition
 
 

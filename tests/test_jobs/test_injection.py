@@ -2,8 +2,10 @@
 
 import pytest
 
-from jobs import catalogue, catalogue_tables, injection, injection_points
 from jobs.executors import SerialExecutor
+from jobs.searches import catalogue, injection
+from jobs.searches import points as injection_points
+from jobs.searches import tables as catalogue_tables
 from scanner import definition, engine
 from scanner.windows.channels import at_luminosity
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs import catalogue
-from jobs.pages import page
+from jobs.searches import catalogue
+from jobs.searches.pages import page
 from scanner import definition
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "searches"

@@ -5,10 +5,10 @@ import shutil
 import numpy as np
 import pytest
 
-from jobs.additions import RECORD
 from jobs.executors import DaskExecutor, SerialExecutor, local_cluster
 from jobs.scan import scan
-from jobs.significance import Options, key_of, missing_blocks, significance
+from jobs.scanning.additions import RECORD
+from jobs.studies.significance import Options, key_of, missing_blocks, significance
 from scanner import definition
 from scanner.errors import InputError
 from storage import cubes

@@ -5,7 +5,7 @@ import pytest
 
 from jobs import blocks
 from jobs.executors import DaskExecutor, SerialExecutor, local_cluster
-from jobs.study import Options, make_job, study
+from jobs.studies.study import Options, make_job, study
 from scanner import definition
 from scanner.errors import InputError
 from storage import cubes

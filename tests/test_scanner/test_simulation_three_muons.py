@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from jobs.catalogue import compared
 from jobs.executors import SerialExecutor
 from jobs.generate import generate
 from jobs.scan import scan
+from jobs.searches.catalogue import compared
 from scanner import definition, engine, plots
 from scanner.constants import MASS_MUON, MASS_TAU, SQRT_S
 from scanner.errors import InputError

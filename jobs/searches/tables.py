@@ -7,8 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from jobs.expected import Compared
-from jobs.injection import Injected
+from jobs.searches.expected import Compared
+from jobs.searches.injection import Injected
 from scanner import definition
 from scanner.guide.tables import Table, filled, number
 

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from jobs import catalogue, counted, scan
+from jobs import scan
 from jobs.executors import Executor
 from jobs.generate import generate
-from jobs.injection_points import Cell, Spot, choose, find, narrowed
 from jobs.plan import Options
-from jobs.scanning import fits
+from jobs.scanning import counted, fits, planning
 from jobs.scanning.run import Run
+from jobs.searches import catalogue
+from jobs.searches.points import Cell, Spot, choose, find, narrowed
 from scanner import definition, engine
 from scanner.definition import Search
 from scanner.interpretation import Exposure, quantity
@@ -196,9 +197,7 @@ def _limits(run: Run, cell: Cell, part: float) -> dict[str, Any]:
     return scan_block(search, fitted, counts, windows, **how)
 
 
-def _counted(
-    run: Run, whole: Run, cell: Cell, part: float, how: Mapping[str, Any]
-) -> dict[str, Any]:
+def _counted(run: Run, whole: Run, cell: Cell, part: float, how: Mapping[str, Any]) -> dict[str, Any]:
     windows, grid = slice(cell.window, cell.window + 1), run.counting[cell.region]
     search, names = whole.at(cell.configuration, cell.index), engine.pass_names(run.search, cell.region)
     counts = [run.histograms[name].counts[cell.configuration][windows] / part for name in names]

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from jobs.counted import TEMPLATE_KINDS, histogram_name
+from jobs.scanning.counted import TEMPLATE_KINDS, histogram_name
 from scanner import engine
 from scanner.definition import Search
 from scanner.reading.histogram import Histogram

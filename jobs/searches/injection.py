@@ -12,14 +12,15 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from jobs import catalogue, counted, scan
+from jobs import scan
 from jobs.executors import Executor
 from jobs.generate import generate
-from jobs.injection_points import Cell, Spot, choose, find, narrowed
-from jobs.plan import Options
-from jobs.scanning import fits
+from jobs.plan import Options as ScanOptions
+from jobs.scanning import counted, fits
 from jobs.scanning.collecting import assemble
 from jobs.scanning.run import Run, open_run
+from jobs.searches import catalogue
+from jobs.searches.points import Cell, Spot, choose, find, narrowed
 from scanner import engine, simulation
 from scanner.definition import Search
 from scanner.interpretation import quantity
@@ -143,7 +144,7 @@ class Workbench:
     def scan(self, name: str, signals: tuple[Mapping[str, float], ...]) -> xr.Dataset:
         """Generate backgrounds and signals, and scan them."""
         store, cube = str(self.folder / f"{name}_events.zarr"), str(self.folder / f"{name}.zarr")
-        how = Options(self.search.method.limit, self.options.seed)
+        how = ScanOptions(self.search.method.limit, self.options.seed)
         if engine.stated(self.search):
             store = ""
         else:

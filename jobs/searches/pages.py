@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from jobs import catalogue
+from jobs.searches import catalogue
 from scanner import engine, simulation
 from scanner.definition import Search
 from scanner.interpretation import bound_model, ordered, quantity

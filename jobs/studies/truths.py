@@ -10,8 +10,8 @@ from jobs.executors import Executor
 from jobs.generate import PLAN, generate
 from jobs.plan import Options
 from jobs.scanning import planning
-from jobs.study_blocks import TRUTH
-from jobs.work import Run
+from jobs.scanning.run import Run
+from jobs.studies.blocks import TRUTH
 from scanner import definition, engine
 from scanner.definition import Search
 from scanner.studies.bench import Source, Truths, fit_truths, join_truths

@@ -11,8 +11,8 @@ from jobs import blocks, scan
 from jobs.blocks import Job
 from jobs.executors import Executor, Task
 from jobs.scanning import planning
-from jobs.study_blocks import ASIMOV, TRUTH, Study, assemble, execute, region_and_toys
-from jobs.study_truths import commit_truths
+from jobs.studies.blocks import ASIMOV, TRUTH, Study, assemble, execute, region_and_toys
+from jobs.studies.truths import commit_truths
 from scanner import engine, runnable, simulation
 from scanner.definition import Search
 from scanner.errors import InputError

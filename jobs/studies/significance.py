@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs import additions
 from jobs.blocks import finish
 from jobs.executors import Executor, Task
 from jobs.scan import run_place
+from jobs.scanning import additions
 from jobs.scanning.run import PLAN, Run, open_run, run_of
 from scanner import runnable
 from scanner.errors import InputError

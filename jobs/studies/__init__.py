@@ -1,0 +1,1 @@
+"""Studies with toys and the global significance, as jobs of blocks."""

@@ -10,7 +10,7 @@ import xarray as xr
 from scanner.constants import QUANTILES
 from scanner.definition import Search
 from scanner.interpretation import COUPLING, EXPECTED, bound_model, reference_of
-from scanner.islands import HIGH, LOW, coupling_intervals
+from scanner.islands import HIGH, LOW, OPEN, coupling_intervals
 from scanner.limits import VETOED, Results
 from scanner.quality import COMPARED, OUTLIER_MEANINGS, outliers
 from scanner.schema.statistics import Published
@@ -143,8 +143,12 @@ def _excluded_couplings(search: Search, cube: xr.Dataset) -> dict[str, xr.DataAr
     found = coupling_intervals(search, cube)
     for name, values in found.items():
         end, side = (LOW, "lower") if name.startswith(LOW) else (HIGH, "upper")
-        kind = "expected to be excluded" if name.startswith(end + EXPECTED) else "excluded"
-        coupling = _coupling_attributes(search, name.replace(end, COUPLING, 1))
+        kind = "expected to be excluded" if EXPECTED in name else "excluded"
+        coupling = _coupling_attributes(search, name.replace(end, COUPLING, 1).replace(OPEN, "", 1))
+        if OPEN in name:
+            meaning = f"1 where the scan cuts off the {side} end of the couplings {kind}"
+            values.attrs = coupling | {"units": "1", "long_name": meaning}
+            continue
         values.attrs = coupling | {"long_name": f"{side} end of the couplings {coupling['symbol']} {kind}"}
     return found
 
@@ -283,7 +287,8 @@ def _coupling_attributes(search: Search, name: str) -> dict[str, Any]:
 def cube_attributes(search: Search) -> dict[str, Any]:
     """Return the attributes that the search definition gives."""
     published = search.published
-    drawn = {} if published is None else {"published": json.dumps(_curve(published))}
+    curves = [] if published is None else _curves(published)
+    drawn = {"published": json.dumps(curves[0] if len(curves) == 1 else curves)} if curves else {}
     return drawn | {
         "schema_version": SCHEMA_VERSION,
         "search": search.name,
@@ -296,11 +301,15 @@ def cube_attributes(search: Search) -> dict[str, Any]:
     }
 
 
-def _curve(published: Published) -> dict[str, Any]:
-    """Describe a published limit for the plots."""
-    return {
-        "quantity": published.quantity,
-        "label": published.label,
-        "mass": list(published.mass),
-        "value": list(published.value),
-    }
+def _curves(published: Published) -> list[dict[str, Any]]:
+    """Describe published limits for the plots, each at a place along the axes beside the mass."""
+    return [
+        {
+            "quantity": published.quantity,
+            "label": ", ".join([published.label, *(f"{name} = {value:g}" for name, value in place.items())]),
+            "mass": list(published.mass),
+            "value": list(published.curve(place)),
+        }
+        | ({"at": place} if place else {})
+        for place in published.places
+    ]

@@ -4,7 +4,7 @@ Along a lifetime, a coupling g is excluded where its rate is above the limit at 
 itself, where its rate is above the limit at g, whose efficiency then knows what g does to the lifetime.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,12 +31,15 @@ from scanner.windows.axes import outer_axes
 Floats = NDArray[np.float64]
 
 LOW, HIGH = "coupling_low", "coupling_high"
+OPEN = "_open"
 POINTS = 400
 """Points of the grid on which the ends of intervals are bracketed."""
 MOST = 4
 """Intervals of one mass at most."""
 ROUNDING = 1e-9
 """Steps of the axis by which its ends may be missed."""
+CUT = 1e-6
+"""Part by which the rate is above the limit at the end of an interval that is cut off."""
 
 
 def axes_of(search: Search, reference: Model) -> tuple[ScanAxis, ...]:
@@ -62,8 +65,9 @@ def coupling_intervals(search: Search, cube: xr.Dataset) -> dict[str, xr.DataArr
     -------
     dict of DataArray
         `coupling_low` and `coupling_high` and their `_expected` over `interval`, NaN where there is no
-        further one, and `coupling_low_NAME` for interpretations after the first; an interval that ends where
-        the scanned axis does has that end. Empty where no axis of the search is a lifetime or the coupling.
+        further one, and `coupling_low_NAME` for interpretations after the first. An interval that ends where
+        the scanned axis does has that end, and `coupling_low_open` or `coupling_high_open` is 1 there: more
+        may be excluded than was looked at. Empty where no axis of the search is a lifetime or the coupling.
     """
     name = f"{quantity(search)}_limit"
     found: dict[str, xr.DataArray] = {}
@@ -72,11 +76,11 @@ def coupling_intervals(search: Search, cube: xr.Dataset) -> dict[str, xr.DataArr
         for suffix in ("", EXPECTED) if axes else ():
             own = expected_name(label) if suffix else label
             both = _of_limits(search, reference, axes, cube[name + suffix])
-            found |= {
-                own.replace(COUPLING, end, 1): both.isel(end=side, drop=True)
-                for side, end in enumerate((LOW, HIGH))
-            }
-    used = max((_intervals_used(values.to_numpy()) for values in found.values()), default=1)
+            for side, end in enumerate((LOW, HIGH)):
+                ends = both.isel(end=side, drop=True)
+                found[own.replace(COUPLING, end, 1)] = ends.isel(kind=0, drop=True)
+                found[own.replace(COUPLING, end + OPEN, 1)] = ends.isel(kind=1, drop=True).astype(np.int8)
+    used = max((_intervals_used(v.to_numpy()) for name, v in found.items() if OPEN not in name), default=1)
     return {own: values.isel(interval=slice(0, max(1, used))) for own, values in found.items()}
 
 
@@ -88,7 +92,7 @@ def _intervals_used(ends: Floats) -> int:
 def _of_limits(
     search: Search, reference: Model, axes: Sequence[ScanAxis], limit: xr.DataArray
 ) -> xr.DataArray:
-    """Return the intervals (…, mass, interval, end) that limits on the rate exclude."""
+    """Return the excluded intervals (…, mass, interval, end, kind): where they end, and whether open."""
     if "configuration" not in limit.dims:
         return _of_configuration(search, reference, axes, limit, search.configurations[0].parameters)
     bare = limit.drop_vars([name for name in search.configurations[0].parameters if name in limit.coords])
@@ -118,12 +122,13 @@ def _of_configuration(
         production_per_coupling(search, reference, model, place),
         tuple(_length(model, axis, place.mass) for axis in axes),
         float(model.power),
+        model.largest,
     )
     found: xr.DataArray = xr.apply_ufunc(
-        curve.excluded,
+        lambda values: np.stack([ends := curve.excluded(values), curve.open(values, ends)], axis=-1),
         limit,
         input_core_dims=[[mass, *(axis.name for axis in axes)]],
-        output_core_dims=[[mass, "interval", "end"]],
+        output_core_dims=[[mass, "interval", "end", "kind"]],
         vectorize=True,
     )
     return found
@@ -152,15 +157,32 @@ class Curve:
         where the axis is the coupling, and 0 where the coupling does not matter.
     power : float
         Power of the coupling that the rate goes with.
+    largest : float
+        Largest coupling that has a meaning.
     """
 
     values: tuple[Floats, ...]
     reach: Floats
     lengths: tuple[tuple[Floats, float], ...]
     power: float
+    largest: float = np.inf
 
     def excluded(self, limit: Floats) -> Floats:
         """Return the intervals (W, MOST, 2) of the coupling where the rate is above the limit (W, X, …)."""
+        return excluded_intervals(self._ratio(limit), np.ones(len(limit)), self.grid(), MOST)
+
+    def open(self, limit: Floats, ends: Floats) -> Floats:
+        """Return 1 for the ends of intervals (W, MOST, 2) where the rate is above the limit, else 0.
+
+        An axis or a lifetime without a limit puts them there, and not the rate.
+        """
+        found, known = np.zeros(ends.shape), np.isfinite(ends) & (ends < self.largest)
+        above = self._ratio(limit)(np.nonzero(known)[0], ends[known]) > 1.0 + CUT
+        found[known] = above
+        return found
+
+    def _ratio(self, limit: Floats) -> Callable[[NDArray[np.intp], Floats], Floats]:
+        """Return the rate over the limit (W, X, …) at couplings of windows; 0 where there is none."""
         with np.errstate(divide="ignore", invalid="ignore"):
             logs = np.log(limit)
 
@@ -168,9 +190,10 @@ class Curve:
             value, inside = self._interpolated(logs, windows, couplings)
             with np.errstate(invalid="ignore", over="ignore"):
                 found = self.reach[windows] * couplings**self.power / np.exp(value)
+            inside &= couplings <= self.largest
             return np.where(inside & np.isfinite(found), found, 0.0)
 
-        return excluded_intervals(ratio, np.ones(len(limit)), self.grid(), MOST)
+        return ratio
 
     def _interpolated(
         self, logs: Floats, windows: NDArray[np.intp], couplings: Floats
@@ -206,4 +229,5 @@ class Curve:
                 continue
             ends = (known.min() / points[-1]) ** (1 / power), (known.max() / points[0]) ** (1 / power)
             low, high = max(low, min(ends)), min(high, max(ends))
+        high = min(high, self.largest)
         return np.geomspace(low, high, POINTS) if 0.0 < low < high else np.geomspace(1e-9, 1.0, POINTS)

@@ -81,8 +81,9 @@ def expected(
             catalogue_tables.write(output, results)
             found += results
     if table is not None:
-        everything = catalogue_tables.expected_table(catalogue_tables.comparisons(output))
-        catalogue_tables.fill(table, catalogue_tables.EXPECTED, everything)
+        everything = catalogue_tables.comparisons(output)
+        for name, made in catalogue_tables.expected_tables(everything).items():
+            catalogue_tables.fill(table, name, made)
     if json:
         print_json([asdict(one) | {"ratio": one.ratio} for one in found])
     else:

@@ -19,6 +19,7 @@ from jobs.scan import scan
 from scanner import definition, engine, plots, simulation
 from scanner.definition import Search
 from scanner.errors import InputError
+from scanner.plots import overlays
 from scanner.schema.axes import ScanAxis
 from scanner.schema.statistics import SimulatedProcess
 from scanner.windows.axes import outer_axes, window_axes
@@ -189,7 +190,10 @@ def drawn(cube: xr.Dataset) -> xr.Dataset:
 
 
 def compared(cube: xr.Dataset) -> list[dict[str, Any]]:
-    """Return mass, median expected limit, published limit and their ratio where a search states some."""
+    """Return mass, median expected limit, published limit and their ratio where a search states some.
+
+    Limits that are published for several lifetimes are those of the nearest of the scanned ones.
+    """
     search = definition.from_json(cube.attrs["definition"])
     published, single = search.published, drawn(cube)
     name = "" if published is None else f"{published.quantity}_limit_expected"
@@ -197,10 +201,11 @@ def compared(cube: xr.Dataset) -> list[dict[str, Any]]:
     if published is None or name not in single or any(cube.sizes[other] > 1 for other in others):
         return []
     single = single.isel(dict.fromkeys(others, 0))
+    place = min(published.places, key=lambda each: overlays.distance(single, each))
     axis = search.scan_axis.name
     median = single[name].sel(quantile=0.5).dropna(axis)
     rows = []
-    for mass, value in zip(published.mass, published.value, strict=True):
+    for mass, value in zip(published.mass, published.curve(place), strict=True):
         if median.size == 0 or not median[axis].min() <= mass <= median[axis].max():
             continue
         ours = float(median.sel({axis: mass}, method="nearest"))

@@ -24,10 +24,10 @@ from scanner.definition import Search
 from scanner.interpretation import Exposure, quantity
 from scanner.likelihoods.binned import BinnedProblem, Floats
 from scanner.limits import scan_block, window_problem
-from scanner.models import MODELS
 from scanner.schema.statistics import Published
 from scanner.studies.injected import at_point, expectation
 from scanner.windows.axes import outer_axes
+from scanner.windows.channels import view
 from scanner.windows.counted import count_block
 from scanner.windows.joint_counted import count_channels
 from scanner.windows.systematics import included
@@ -58,8 +58,8 @@ ABSTRACTS = {
     "b_lambda_inv": Abstract("branching_fraction", 2.1e-5, 3.8e-5, "", (1.0, 3.9), "arXiv:2110.14086"),
 }
 """Ranges of published limits of searches whose curves are not at hand."""
-ONE_STATE = {"b_ks_llp": ("dark_scalar", "mu_mu")}
-"""Searches of all final states whose published limits hold the branching fraction of one of them."""
+ONE_CHANNEL = {"b_ks_llp": "kplus_mumu"}
+"""Searches of several channels whose published limits are on the branching fraction into one of them."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,7 @@ def compare(search: Search, folder: Path, executor: Executor, events: float = EV
     InputError, StorageError, IncompleteError
     """
     folder.mkdir(parents=True, exist_ok=True)
+    search = alone(search)
     single = search.changed(configurations=search.configurations[:1])
     spots = places(definition.from_json(single.canonical))
     few = narrowed(search, spots)
@@ -116,8 +117,21 @@ def compare(search: Search, folder: Path, executor: Executor, events: float = EV
     return tuple(_one(run, spot, produced / luminosity) for spot in spots)
 
 
+def alone(search: Search) -> Search:
+    """Return a search of the channel that limits are published of, on the branching fraction into it."""
+    name = ONE_CHANNEL.get(search.name)
+    if name is None:
+        return search
+    channel = search.channels[name].model_copy(update={"branching_fraction": None})
+    single = view(search.changed(channels={**search.channels, name: channel}), name)
+    return definition.from_json(single.canonical)
+
+
 def places(search: Search) -> tuple[Spot, ...]:
-    """Return the points that are compared: masses of a published curve, or spread over the windows."""
+    """Return the points that are compared: masses of a published curve, or spread over the windows.
+
+    Curves that are published for several lifetimes are compared at all of these.
+    """
     spots, known = choose(search, MASSES), search.published
     axis = search.scan_axis
     within = [] if known is None else [m for m in known.mass if axis.low <= m <= axis.high]
@@ -126,7 +140,12 @@ def places(search: Search) -> tuple[Spot, ...]:
         return spots
     kept = np.unique(np.linspace(0, len(within) - 1, MASSES).round().astype(int))
     outer = {name: value for name, value in spots[len(spots) // 2].values.items() if name != axis.name}
-    return tuple(Spot(spots[0].configuration, {axis.name: within[k], **outer}) for k in kept)
+    several = known.places if known is not None else ({},)
+    return tuple(
+        Spot(spots[0].configuration, {axis.name: within[k], **outer, **place})
+        for k in kept
+        for place in several
+    )
 
 
 def _passed(search: Search, folder: Path, executor: Executor, luminosity: float) -> Run:
@@ -152,7 +171,7 @@ def _one(run: Run, spot: Spot, part: float) -> Compared:
     mass = spot.values[search.scan_axis.name]
     low, high, source = np.nan, np.nan, ""
     if own is not None:
-        low, source = _at(own, mass) / _fraction(search, mass), own.source
+        low, source = _at(own, mass, spot.values), own.source
         high = low
     elif abstract is not None and abstract.masses[0] <= mass <= abstract.masses[1]:
         low, high, source = abstract.low, abstract.high, abstract.source
@@ -161,18 +180,11 @@ def _one(run: Run, spot: Spot, part: float) -> Compared:
     )
 
 
-def _at(known: Published, mass: float) -> float:
-    """Return a published limit at a mass [GeV], NaN beyond its curve."""
+def _at(known: Published, mass: float, point: Mapping[str, float]) -> float:
+    """Return a published limit at a mass [GeV] and a place that has one, NaN beyond its curve."""
     inside = min(known.mass) - 1e-9 <= mass <= max(known.mass) + 1e-9
-    return float(np.interp(mass, known.mass, known.value)) if inside else np.nan
-
-
-def _fraction(search: Search, mass: float) -> float:
-    """Return the branching fraction that the published limits of a search hold."""
-    if search.name not in ONE_STATE:
-        return 1.0
-    model, state = ONE_STATE[search.name]
-    return float(MODELS[model].branching_fraction(mass, state))
+    (place,) = [each for each in known.places if all(point[name] == each[name] for name in each)]
+    return float(np.interp(mass, known.mass, known.curve(place))) if inside else np.nan
 
 
 def _limits(run: Run, cell: Cell, part: float) -> dict[str, Any]:

@@ -145,13 +145,22 @@ def _published(search: Search) -> Iterator[str]:
     known = search.published
     if known is None:
         return
-    rows = [[f"{m:g}", f"{v:.3g}"] for m, v in zip(known.mass, known.value, strict=True)]
+    curves = [known.curve(place) for place in known.places]
+    rows = [[f"{m:g}", *(f"{v:.3g}" for v in row)] for m, *row in zip(known.mass, *curves, strict=True)]
     title = f"{known.quantity.replace('_', ' ')} [{known.unit}]".removesuffix(" [1]")
-    text = _table(["mass [GeV]", title], rows)
+    titles = [
+        ", ".join([title, *(f"{name} = {_value(search, name, x)}" for name, x in place.items())])
+        for place in known.places
+    ]
+    text = _table(["mass [GeV]", *titles], rows)
     yield (
         f"## Published limits\n\n{known.label or known.source} ({known.source}). {known.note}".strip()
         + f"\n\n{text}"
     )
+
+
+def _value(search: Search, name: str, value: float) -> str:
+    return f"{value:g} {search.scan[name].unit}"
 
 
 def _code(lines: Sequence[str]) -> str:

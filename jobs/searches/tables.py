@@ -12,7 +12,7 @@ from jobs.searches.injection import Injected
 from scanner import definition
 from scanner.guide.tables import Table, filled, number
 
-INJECTIONS, EXPECTED = "injections", "expected"
+INJECTIONS, EXPECTED, LIFETIMES = "injections", "expected", "lifetimes"
 """Names of the tables in a page."""
 INJECTION_HEADER = ("search", "at", "injected", "fitted, events", "pull", "mean pull of toys", "width")
 EXPECTED_HEADER = ("search", "at", "limit on", "median expected", "published", "ratio", "generated")
@@ -55,9 +55,61 @@ def _injected(one: Injected) -> list[str]:
     return [f"`{one.search}`", at, number(one.injected), *events, mean, f"{one.pull_width:.2f}"]
 
 
+def expected_tables(found: Sequence[Compared]) -> dict[str, Table]:
+    """Return the tables of expected limits beside the published ones, by their names in a page."""
+    lived = lifetime_table(found)
+    return {EXPECTED: expected_table(found)} | ({LIFETIMES: lived} if lived.rows else {})
+
+
 def expected_table(found: Sequence[Compared]) -> Table:
-    """Return the table of some expected limits beside the published ones."""
-    return Table(EXPECTED_HEADER, [_compared(one) for one in found])
+    """Return the table of expected limits beside the published ones, at the middle of several lifetimes."""
+    middle = [sorted(same, key=_lifetimes)[len(same) // 2] for same in _by_mass(found).values()]
+    return Table(EXPECTED_HEADER, [_compared(one) for one in middle])
+
+
+def lifetime_table(found: Sequence[Compared]) -> Table:
+    """Return the table of limits that are published for several lifetimes: ours, theirs and their ratio."""
+    lived = {key: same for key, same in _by_mass(found).items() if len(same) > 1}
+    places = sorted({_lifetimes(one) for same in lived.values() for one in same})
+    titles = (", ".join(f"{length:g} cm" for length in place) for place in places)
+    return Table(
+        ("search", "mass [GeV]", *titles),
+        [
+            [f"`{same[0].search}`", f"{next(iter(same[0].point.values())):.4g}", *_ratios(same, places)]
+            for same in lived.values()
+        ],
+    )
+
+
+def _ratios(same: Sequence[Compared], places: Sequence[tuple[float, ...]]) -> list[str]:
+    known = {_lifetimes(one): _ratio(one) for one in same}
+    return [known.get(place, NOTHING) for place in places]
+
+
+def _ratio(one: Compared) -> str:
+    if not math.isfinite(one.expected):
+        return f"none / {_limit(one.published)}"
+    ratio = f"{one.ratio:.2f}" if one.ratio < 10.0 else f"{one.ratio:.0f}"
+    return f"{_limit(one.expected)} / {_limit(one.published)} = {ratio}"
+
+
+def _by_mass(found: Sequence[Compared]) -> dict[tuple[object, ...], list[Compared]]:
+    """Group comparisons that differ in nothing but the lifetimes that limits are published for."""
+    groups: dict[tuple[object, ...], list[Compared]] = {}
+    for one in found:
+        own = [value for name, value in one.point.items() if name not in _lived_axes(one.search)]
+        groups.setdefault((one.search, one.configuration, *own), []).append(one)
+    return groups
+
+
+def _lifetimes(one: Compared) -> tuple[float, ...]:
+    return tuple(one.point[name] for name in _lived_axes(one.search))
+
+
+def _lived_axes(search: str) -> tuple[str, ...]:
+    """Return the axes beside the mass that limits of a search are published along."""
+    published = definition.load(search).published
+    return () if published is None else tuple(published.places[0])
 
 
 def _compared(one: Compared) -> list[str]:

@@ -1,5 +1,6 @@
 """What every coupling model answers, and the step from a cross-section limit to a coupling limit."""
 
+import math
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
@@ -31,6 +32,8 @@ class CouplingModel(ABC):
     """Unit of the coupling; "1" when it has none."""
     power: ClassVar[int]
     """σ ∝ coupling**power; 0 where the coupling sets a lifetime alone, which limits follow by `flights`."""
+    largest: ClassVar[float] = math.inf
+    """Largest coupling that has a meaning: 1 of a sine of a mixing angle."""
     reference: ClassVar[str]
     final_states: ClassVar[tuple[str, ...]]
     """Decays that `branching_fraction` knows."""

@@ -31,6 +31,7 @@ class DarkScalar(DecayModel):
     coupling_name: ClassVar[str] = "mixing angle of the dark scalar with the Higgs boson"
     unit: ClassVar[str] = "1"
     power: ClassVar[int] = 2
+    largest: ClassVar[float] = 1.0
     reference: ClassVar[str] = "M. Winkler, 1809.01876"
     final_states: ClassVar[tuple[str, ...]] = (*LEPTONS, "pi_pi", "K_K", "other_hadrons")
 

@@ -62,6 +62,7 @@ class HeavyNeutralLepton(DecayModel):
     coupling_name: ClassVar[str] = "squared mixing of the heavy neutral lepton with the tau neutrino"
     unit: ClassVar[str] = "1"
     power: ClassVar[int] = 1
+    largest: ClassVar[float] = 1.0
     reference: ClassVar[str] = "K. Bondarenko et al., JHEP 11 (2018) 032, 1805.08567"
     final_states: ClassVar[tuple[str, ...]] = (
         "nu_nu_nu",

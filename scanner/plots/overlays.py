@@ -52,7 +52,8 @@ def published(cube: xr.Dataset, variable: str) -> tuple[Overlay, ...]:
     """Read the published limits of one variable from the attribute `published` of a cube.
 
     The attribute is JSON: one object, or a list of them, with `quantity` (coupling, cross_section,
-    branching_fraction or yield), `label`, `mass` and `value` (null breaks the line).
+    branching_fraction or yield), `label`, `mass` and `value` (null breaks the line). Of those with `at`,
+    their place along other axes such as lifetimes, the nearest to the cube's own are drawn.
 
     Raises
     ------
@@ -64,13 +65,25 @@ def published(cube: xr.Dataset, variable: str) -> tuple[Overlay, ...]:
         return ()
     try:
         found = json.loads(text)
-        entries = [found] if isinstance(found, Mapping) else list(found)
-        return tuple(_overlay(entry) for entry in entries if entry["quantity"] == variable)
+        entries = [dict(entry) for entry in ([found] if isinstance(found, Mapping) else found)]
+        return tuple(_overlay(entry) for entry in _nearest(cube, entries) if entry["quantity"] == variable)
     except (TypeError, ValueError, KeyError) as error:
         raise InputError(
             f"the cube's attribute `published` cannot be drawn ({error}): it is a JSON object with "
             "quantity, label, mass and value; pass the published limit as an Overlay instead"
         ) from error
+
+
+def _nearest(cube: xr.Dataset, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the entries that are nearest to the place of the cube, in the logarithm."""
+    away = [distance(cube, entry.get("at", {})) for entry in entries]
+    return [entry for entry, distance in zip(entries, away, strict=True) if distance <= min(away) + 1e-9]
+
+
+def distance(cube: xr.Dataset, place: Mapping[str, float]) -> float:
+    """Return how far a place is from that of a cube on axes with one point, in the logarithm."""
+    known = {name: float(cube[name]) for name in place if name in cube.coords and cube[name].size == 1}
+    return float(sum(abs(np.log(place[name] / value)) for name, value in known.items()))
 
 
 def _overlay(entry: Mapping[str, Any]) -> Overlay:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from itertools import product
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -219,7 +220,9 @@ class Published(Sourced):
     written = ("table",)
 
     quantity: Literal["cross_section", "branching_fraction", "coupling", "yield"]
-    limit: Function = Field(alias="table", description="limit as a function of mass")
+    limit: Function = Field(
+        alias="table", description="limit as a function of mass, and of lifetimes beside it"
+    )
     label: Title = ""
     note: Title = ""
     confidence_level: Fraction | None = None
@@ -259,9 +262,26 @@ class Published(Sourced):
         return self.limit.table.grids[0] if self.limit.table else ()
 
     @property
+    def places(self) -> tuple[dict[str, float], ...]:
+        """Where along further axes of the table, such as lifetimes, limits are; one nowhere without them."""
+        table = self.limit.table
+        if table is None:
+            return ({},)
+        further = zip(table.axes[1:], table.grids[1:], strict=True)
+        named = [[(name, value) for value in grid] for name, grid in further]
+        return tuple(dict(place) for place in product(*named))
+
+    def curve(self, place: Mapping[str, float]) -> tuple[float, ...]:
+        """Return the limits at the masses, in `unit`, at one of the `places`."""
+        if self.limit.table is None:
+            return ()
+        rows = self.limit.table.array.reshape(len(self.mass), -1)
+        return tuple(rows[:, self.places.index(dict(place))].tolist())
+
+    @property
     def value(self) -> tuple[float, ...]:
-        """Limits at the points, in `unit`."""
-        return self.limit.table.values if self.limit.table else ()
+        """Limits at the masses, in `unit`; at the middle one of several places."""
+        return self.curve(self.places[len(self.places) // 2])
 
 
 class Reference(Strict):

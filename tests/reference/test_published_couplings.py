@@ -14,6 +14,7 @@ import pytest
 
 from scanner import definition
 from scanner.constants import SQRT_S
+from scanner.islands import Curve
 from scanner.models import MODELS
 from scanner.models.dark_higgsstrahlung import DarkHiggsstrahlung
 from scanner.models.hadrons import r_ratio
@@ -95,11 +96,44 @@ def test_a_definition_quotes_what_is_published(name):
         assert near.min() * 0.99 < quoted < near.max() * 1.01, f"{quoted} at {m} GeV"
 
 
-def test_the_definition_of_b_ks_llp_quotes_the_limits_at_one_centimetre():
+def lived_limits():
+    """Return masses, lifetimes [cm] and limits (mass, lifetime) on B⁺ → K⁺S, S → μμ of 2306.02830."""
     columns = table("limits/belleII_BKmumu_displ.csv", delimiter=",", skiprows=1)
+    names = (REFERENCE / "limits/belleII_BKmumu_displ.csv").read_text().partition("\n")[0].split(",")[1:]
+    lengths = [float(name.removeprefix("BRUL_ctau_").removesuffix("cm")) for name in names]
+    return columns[0], np.array(lengths), columns[1:].T
+
+
+def test_the_definition_of_b_ks_llp_quotes_the_limits_at_its_lifetimes():
+    """To two digits, at the nearest mass."""
+    mass, lengths, limits = lived_limits()
     published = definition.load("b_ks_llp").published
-    found = np.interp(published.mass, columns[0], columns[11])
-    np.testing.assert_allclose(published.value, found, rtol=0.12)
+    nearest = np.abs(mass[:, None] - published.mass).argmin(axis=0)
+    assert len(published.places) == 6
+    for place in published.places:
+        (column,) = np.flatnonzero(lengths == place["ctau_s"])
+        np.testing.assert_allclose(published.curve(place), limits[nearest, column], rtol=0.05)
+
+
+def test_limits_on_a_scalar_are_an_island_of_its_mixing_angle():
+    """No couplings are published: those that `scanner.islands` finds are held against a fine grid."""
+    mass, lengths, limits = lived_limits()
+    chosen = np.abs(mass[:, None] - (0.25, 0.4, 0.7, 1.5, 2.0)).argmin(axis=0)
+    mass, limits, scalar = mass[chosen], limits[chosen], MODELS["dark_scalar"]
+    reach = scalar.production(mass, SQRT_S) * scalar.branching_fraction(mass, "mu_mu")
+    curve = Curve((lengths,), reach, ((scalar.decay_length(mass), 2.0),), 2.0, scalar.largest)
+    found = curve.excluded(limits)
+    angles = np.geomspace(1e-6, 1.0, 60_001)
+    for window in range(len(mass)):
+        ctau = scalar.decay_length(mass[window]) / angles**2
+        known = (ctau >= lengths[0]) & (ctau <= lengths[-1])
+        limit = np.exp(np.interp(np.log(ctau), np.log(lengths), np.log(limits[window])))
+        excluded = angles[known & (reach[window] * angles**2 > limit)]
+        np.testing.assert_allclose(found[window, 0], [excluded[0], excluded[-1]], rtol=5e-4)
+        assert np.isnan(found[window, 1:]).all()
+        assert np.all(np.diff(np.log(excluded)) < 1e-3)
+    # Lifetimes from 10 µm on leave the upper ends of light scalars open.
+    np.testing.assert_array_equal(curve.open(limits, found)[:2, 0], [[0, 1], [0, 1]])
 
 
 def test_lifetimes_of_alps_are_those_of_foresee():

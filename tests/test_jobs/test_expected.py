@@ -36,6 +36,26 @@ def test_a_part_of_the_events_tells_the_limits_of_all(tmp_path):
     assert [one.published for one in whole] == [61.0, 403.0, 820.0, 570.0, 500.0]  # none in a veto
 
 
+def test_limits_published_along_a_lifetime_are_compared_at_each_in_the_final_state_that_they_are_of():
+    search = expected.alone(definition.load("b_ks_llp"))
+    assert list(search.channels) == ["kplus_mumu"]
+    assert search.channels["kplus_mumu"].branching_fraction is None
+    spots = [spot.values for spot in expected.places(search)]
+    assert len(spots) == expected.MASSES * 6
+    assert {spot["ctau_s"] for spot in spots} == {0.001, 0.01, 0.1, 1.0, 10.0, 100.0}
+    found = [
+        expected.Compared(
+            "b_ks_llp", "default", spot, "branching_fraction", 3e-8 * n, 2e-8, 2e-8, "here", 1.0
+        )
+        for n, spot in enumerate(spots, start=1)
+    ]
+    tables = catalogue_tables.expected_tables(found)
+    assert tables["expected"].rows[0][1] == "m_s = 0.3003, ctau_s = 1"
+    assert len(tables["expected"].rows) == len(tables["lifetimes"].rows) == expected.MASSES
+    assert tables["lifetimes"].rows[1][:3] == ["`b_ks_llp`", "0.6499", "2.1e-07 / 2e-08 = 10"]
+    assert tables["lifetimes"].header[2:5] == ("0.001 cm", "0.01 cm", "0.1 cm")
+
+
 def test_a_range_of_an_abstract_has_a_ratio_to_its_nearest_end():
     known = ("search", "default", {}, "cross_section")
     below, inside, above = (

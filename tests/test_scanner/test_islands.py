@@ -87,6 +87,38 @@ def test_a_cube_over_mass_and_lifetime():
         np.testing.assert_allclose((rate * g**2)[~at_end], (1e-8 * (1 + lifetime))[~at_end], rtol=2e-3)
 
 
+def test_ends_that_the_scan_cuts_off_are_flagged_and_those_of_the_rate_are_not():
+    """Limits c (x + 1/x) along x = a/g²: excluded for all g above one root, as far as the scan goes."""
+    a, r, c = 1e-6, 3.0, 1e-6
+
+    def ends(low, high, blind=0.0):
+        x = np.geomspace(low, high, 301)
+        curve = Curve((x,), np.array([r]), ((np.array([a]), 2.0),), 2.0)
+        limit = np.where(x > blind, c * (x + 1 / x), np.inf)[None]
+        found = curve.excluded(limit)
+        return found[0, 0], curve.open(limit, found)[0, 0].tolist()
+
+    whole, flags = ends(1e-9, 1e9)
+    assert flags == [0.0, 1.0]
+    np.testing.assert_allclose(whole, [np.sqrt(np.sqrt(c * a / (r - c / a))), np.sqrt(a / 1e-9)], rtol=1e-2)
+    root = a / whole[0] ** 2
+    narrow, flags = ends(1e-3 * root, 0.5 * root)
+    assert flags == [1.0, 1.0]
+    np.testing.assert_allclose(a / narrow**2, [0.5 * root, 1e-3 * root], rtol=1e-6)
+    seen, flags = ends(1e-9, 1e9, blind=0.1 * root)  # no lifetime below has a limit
+    assert flags == [0.0, 1.0]
+    assert 0.1 * root < a / seen[1] ** 2 < 0.12 * root
+
+
+def test_a_mixing_angle_ends_at_one():
+    """The scan goes to lifetimes that only an angle above 1 could give: nothing is excluded there."""
+    curve = Curve((LIFETIMES,), np.ones(1), ((np.array([0.1]), 2.0),), 2.0, largest=1.0)
+    limit = np.full((1, 61), 1e-3)
+    found = curve.excluded(limit)
+    np.testing.assert_allclose(found[0, 0], [np.sqrt(1e-3), 1.0], rtol=1e-9)
+    assert curve.open(limit, found)[0, 0].tolist() == [0.0, 0.0]
+
+
 def test_nothing_without_a_lifetime_or_a_model():
     flat = definition.parse(
         SEARCH.replace("  ctau: {values: {log: [1e-3 cm, 1e3 cm], points: 61}}\n", "").replace(
@@ -165,8 +197,11 @@ def test_the_mixing_of_the_dark_higgs_boson_at_given_epsilon_and_the_reverse():
         {"configuration": names, "ctau_hprime": x, "ctau_chi2": y, "m_hprime": masses, "quantile": [0.5]},
     )
     found = coupling_intervals(search, cube)
-    assert {name for name in found if "expected" not in name} == {
+    assert {name for name in found if "expected" not in name and "open" not in name} == {
         "coupling_low", "coupling_high", "coupling_low_mixing", "coupling_high_mixing",
+    }  # fmt: skip
+    assert {name for name in found if "open" in name and "expected" not in name} == {
+        "coupling_low_open", "coupling_high_open", "coupling_low_open_mixing", "coupling_high_open_mixing",
     }  # fmt: skip
     roots = 0
     for number, chosen in enumerate(search.configurations):

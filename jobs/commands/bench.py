@@ -32,7 +32,10 @@ def bench(
     select: Annotated[str, typer.Option("-k", help="Run the benchmarks whose name holds this.")] = "",
     json_file: Annotated[Path | None, typer.Option("--json-file", help="Keep the measurements here.")] = None,
     table: Annotated[
-        Path | None, typer.Option(help="Write the table of speeds into this page of Markdown.")
+        Path | None,
+        typer.Option(
+            help="Write the table of speeds, with -k some of its lines, into this page of Markdown."
+        ),
     ] = None,
 ) -> None:
     """Time the pass, the fits and the store against peers, and print the ratios."""
@@ -50,7 +53,7 @@ def bench(
             measured = json.loads(results.read_text())
             report(measured)
             if table is not None:
-                replace_table(table, markdown(measured))
+                replace_table(table, markdown(measured), partly=bool(select))
         else:
             typer.echo(done.stdout + done.stderr, err=True)
     raise typer.Exit(done.returncode)

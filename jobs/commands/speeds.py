@@ -104,8 +104,27 @@ def check_marks(page: Path) -> None:
         raise InputError(f"{page} has no place for the table: add the lines '{BEGIN}' and '{END}'")
 
 
-def replace_table(page: Path, table: str) -> None:
-    """Put a table between the marks of a page that has them."""
+def replace_table(page: Path, table: str, *, partly: bool = False) -> None:
+    """Put a table between the marks of a page that has them.
+
+    Parameters
+    ----------
+    page : Path
+    table : str
+    partly : bool
+        Keep the lines of what was not measured again.
+    """
     before, _, rest = page.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    page.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}")
+    old, _, after = rest.partition(END)
+    page.write_text(f"{before}{BEGIN}\n{merged(old, table) if partly else table}\n{END}{after}")
+
+
+def merged(old: str, new: str) -> str:
+    """Return an old table with the lines of a new one in the place of its own, by their first cells."""
+    fresh = {_what(line): line for line in new.splitlines() if line.startswith("| ")}
+    lines = [fresh.pop(_what(line), line) for line in old.strip().splitlines()]
+    return "\n".join([*lines, *fresh.values()]) if lines else new
+
+
+def _what(line: str) -> str:
+    return line.split(" | ")[0]

@@ -117,6 +117,6 @@ def test_sparse_fit_by_slsqp(race, windows, rate):
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("method", ["auto", "asymptotic", "counting"])
 def test_sparse_limit(race, windows, rate, method):
-    run = partial(METHODS[method], windows(rate), Settings(LEVEL))
+    run = partial(METHODS[method], windows(rate), Settings(LEVEL, toys=0))
     who = "darkscan" if method == "auto" else method
     race(f"limit with bands: {rate} events a bin", who, run, items=500, unit="window", bound=LIMIT_BOUND)

@@ -54,6 +54,16 @@ def test_only_what_stands_between_the_marks_changes(tmp_path):
     assert page.read_text() == f"before\n{BEGIN}\nnewer\n{END}\nafter\n"
 
 
+def test_a_part_of_the_benchmarks_leaves_the_other_lines(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        f"{BEGIN}\nwhen\n\n| what | darkscan |\n|---|---|\n| fit | 3 s |\n| pass | 4 s |\n{END}\n"
+    )
+    replace_table(page, "today\n\n| what | darkscan |\n|---|---|\n| fit | 1 s |\n| toys | 2 s |", partly=True)
+    lines = page.read_text().splitlines()[4:]
+    assert lines == ["|---|---|", "| fit | 1 s |", "| pass | 4 s |", "| toys | 2 s |", END]
+
+
 @pytest.mark.parametrize("text", ["", BEGIN, f"{END}\n{BEGIN}"])
 def test_a_page_without_marks_is_refused_before_anything_is_timed(tmp_path, text):
     page = tmp_path / "page.md"

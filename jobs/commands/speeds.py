@@ -127,4 +127,4 @@ def merged(old: str, new: str) -> str:
 
 
 def _what(line: str) -> str:
-    return line.split(" | ")[0]
+    return line.partition(" | ")[0]

@@ -13,6 +13,8 @@ from scanner.simulation.sampling import generator
 
 EVENTS_A_CHUNK = 1 << 18
 MOST_EVENTS = 10_000_000_000
+TRIAL, MOST_TIMES = 2000, 20
+"""Events of a trial of a signal that tells an efficiency; it gets those stated so many times at most."""
 
 
 @dataclass(frozen=True)
@@ -156,15 +158,29 @@ def _efficiencies(search: Search) -> list[Source]:
     found: list[Source] = []
     for wanted in (process for process in search.simulation if process.role == "efficiency"):
         for given in _simulated(search, wanted):
-            low, high = simulation.get(wanted.process).mass_range(given)
+            low, high = simulation.get(wanted.process).mass_range(given, search.sqrt_s)
             found += [
                 Source(
                     f"{wanted.sample or wanted.process}_{len(found) + number:03d}",
-                    *(wanted.process, {**given, "mass": mass}, 0.0, wanted.events or 0, "signal", 0.0),
+                    *(wanted.process, {**given, "mass": mass}, 0.0, _produced(search, wanted, given, mass)),
+                    *("signal", 0.0),
                 )
                 for number, mass in enumerate(mass for mass in wanted.masses if low < mass < high)
             ]
     return found
+
+
+def _produced(search: Search, wanted: SimulatedProcess, given: dict[str, float], mass: float) -> int:
+    """Return the events of a signal that tells an efficiency: more than stated where few rows are kept."""
+    events = wanted.events or 0
+    if wanted.rows is None:
+        return events
+    parameters = {**given, "mass": mass}
+    trial = simulation.generate_chunk(
+        wanted.process, TRIAL, (0,), sqrt_s=search.sqrt_s, parameters=parameters
+    )
+    needed = wanted.rows * TRIAL // max(len(trial["event"]), 1)
+    return max(events, min(needed, MOST_TIMES * events))
 
 
 def _simulated(search: Search, wanted: SimulatedProcess) -> list[dict[str, float]]:

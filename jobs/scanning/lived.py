@@ -62,6 +62,15 @@ def tells(search: Search, sample: Sample, channel: str) -> bool:
     return all(sample.parameters.get(name) == value for name, value in wanted.items())
 
 
+def told(search: Search, sample: Sample) -> tuple[int, ...]:
+    """Return the numbers of the configurations that a simulated signal is one of."""
+
+    def alike(parameters: Mapping[str, float]) -> bool:
+        return all(sample.parameters.get(name, value) == value for name, value in parameters.items())
+
+    return tuple(number for number, known in enumerate(search.configurations) if alike(known.parameters))
+
+
 def empty(
     search: Search,
     selections: Mapping[str, LivedSelection],
@@ -70,12 +79,11 @@ def empty(
     points: int,
 ) -> Sums:
     """Return the sums of no rows of samples by number, in the channels whose efficiency they tell."""
-    shape = (len(search.configurations), 2, points)
     return {
-        key(number, channel): np.zeros(shape, dtype=np.int64)
+        key(number, channel): np.zeros((len(told(search, samples[number])), 2, points), dtype=np.int64)
         for number in numbers
         for channel in selections
-        if tells(search, samples[number], channel)
+        if tells(search, samples[number], channel) and told(search, samples[number])
     }
 
 
@@ -96,7 +104,9 @@ def fill(
     sample = store.samples[number]
     selections = {name: found for name, found in selections.items() if tells(search, sample, name)}
     needed = sorted({name for selection in selections.values() for name in selection.needed})
-    wanted = [lifetimes(search, configuration) for configuration in range(len(search.configurations))]
+    wanted = {configuration: lifetimes(search, configuration) for configuration in told(search, sample)}
+    if not (selections and wanted):
+        return
     for first in range(start, stop, ROWS_A_BATCH):
         columns = store.read(shard, needed, first, min(stop, first + ROWS_A_BATCH))
         yield {
@@ -108,13 +118,12 @@ def signals(
     search: Search, samples: Sequence[Sample], arrays: Mapping[str, Any], configuration: int
 ) -> dict[str, list[Lived]]:
     """Return what the passes left of every simulated signal of a configuration, by channel."""
-    parameters = search.configurations[configuration].parameters
     found: dict[str, list[Lived]] = {channel: [] for channel in search.channels}
     for name in sorted(name for name in arrays if name.startswith(PREFIX)):
         number, _, channel = name.removeprefix(PREFIX).partition(".")
         sample = samples[int(number)]
-        own = {label: sample.parameters[label] for label in parameters if label in sample.parameters}
-        if all(own[label] == parameters[label] for label in own):
-            sums = np.asarray(arrays[name])[configuration]
+        known = told(search, sample)
+        if configuration in known:
+            sums = np.asarray(arrays[name])[known.index(configuration)]
             found[channel].append(Lived(float(sample.parameters[MASS]), int(sample.generated or 0), sums))
     return found

@@ -169,7 +169,7 @@ def _small(process: SimulatedProcess) -> SimulatedProcess:
     """Return a process with few events of each signal that tells an efficiency."""
     if process.role != "efficiency" or process.events is None:
         return process
-    return process.model_copy(update={"events": min(process.events, QUICK_SIGNALS)})
+    return process.model_copy(update={"events": min(process.events, QUICK_SIGNALS), "rows": None})
 
 
 def _few(axis: ScanAxis, most: int) -> ScanAxis:

@@ -24,7 +24,6 @@ from jobs.searches.points import Cell, Spot, choose, find, narrowed
 from scanner import engine, simulation
 from scanner.definition import Search
 from scanner.interpretation import quantity
-from scanner.models import MODELS
 from scanner.simulation.displaced import DAUGHTERS
 from scanner.studies.counts import Counters, counters
 from scanner.studies.injected import (
@@ -41,8 +40,6 @@ from scanner.windows.joint_counted import joint_experiments
 
 LIFETIMES = {"ctau_s": "ctau", "ctau_hprime": "ctau_1", "ctau_chi2": "ctau_2"}
 """What processes call the lifetimes that are axes of scans."""
-SCALAR_STATES = {"inelastic_dark_higgs": ("mu_mu", "pi_pi", "K_K")}
-"""Final states in the order of the modes, of processes whose branching fractions are in efficiencies."""
 MOST_PULL, MOST_MEAN = 3.0, 0.2
 """Pull of generated events, and mean pull of toys, that a search may have."""
 
@@ -128,7 +125,7 @@ def inject(
     luminosity = few.luminosity if engine.stated(few) else catalogue.quick_luminosity(few)
     bench = Workbench(few, folder, executor, options, float(luminosity or 0.0))
     bench.scan("background", ())
-    return tuple(_one(bench, spot, f"signal_{number}") for number, spot in enumerate(spots))
+    return tuple(_one(bench, spot, number) for number, spot in enumerate(spots, start=1))
 
 
 @dataclass(frozen=True)
@@ -141,8 +138,8 @@ class Workbench:
     options: Options
     luminosity: float
 
-    def scan(self, name: str, signals: tuple[Mapping[str, float], ...]) -> xr.Dataset:
-        """Generate backgrounds and signals, and scan them."""
+    def scan(self, name: str, signals: tuple[Mapping[str, float], ...], number: int = 0) -> xr.Dataset:
+        """Generate backgrounds and signals, and scan them; every number has random numbers of its own."""
         store, cube = str(self.folder / f"{name}_events.zarr"), str(self.folder / f"{name}.zarr")
         how = ScanOptions(self.search.method.limit, self.options.seed)
         if engine.stated(self.search):
@@ -153,7 +150,7 @@ class Workbench:
                 store,
                 executor=self.executor,
                 luminosity=self.luminosity,
-                seed=self.options.seed,
+                seed=self.options.seed + number,
                 signals=signals,
             )
         return scan.scan(self.search, store, cube, executor=self.executor, options=how)
@@ -163,7 +160,7 @@ class Workbench:
         return open_run(scan.run_place(str(self.folder / f"{name}.zarr")))
 
 
-def _one(bench: Workbench, spot: Spot, name: str) -> Injected:
+def _one(bench: Workbench, spot: Spot, number: int) -> Injected:
     """Inject a signal at one point, first its events, then toys."""
     run, cell = bench.run("background"), find(bench.search, spot)
     row = row_of(assemble(run), spot)
@@ -171,7 +168,8 @@ def _one(bench: Workbench, spot: Spot, name: str) -> Injected:
     signal = max(bench.options.least, bench.options.strength * error)
     generated = (np.nan, np.nan, np.nan)
     if bench.options.events and not engine.stated(bench.search):
-        bench.scan(name, tuple(signals(bench.search, spot, row, signal)))
+        name = f"signal_{number}"
+        bench.scan(name, tuple(signals(bench.search, spot, row, signal)), number)
         generated = recovered(bench.run(name), cell, spot, signal)
     found = toys(run, cell, signal, bench.options.toys)
     return Injected(
@@ -212,22 +210,18 @@ def signals(search: Search, spot: Spot, row: xr.Dataset, events: float) -> list[
         return [{**others, "m": mass, strength: rate}]
     return [
         {**others, "m": mass, "mode": float(mode), strength: rate * share}
-        for mode, share in shares(search, process.process, spot).items()
+        for mode, share in shares(search, mass).items()
         if share > 0.0
     ]
 
 
-def shares(search: Search, process: str, spot: Spot) -> dict[int, float]:
+def shares(search: Search, mass: float) -> dict[int, float]:
     """Return the branching fractions into final states, by the mode that the cuts of a channel ask for."""
-    mass = spot.values[search.scan_axis.name]
-    if process in SCALAR_STATES:
-        states = enumerate(SCALAR_STATES[process])
-        return {mode: float(MODELS["dark_scalar"].branching_fraction(mass, state)) for mode, state in states}
     found = {}
     for channel in search.channels.values():
         (mode,) = re.findall(r"abs\(mode - (\d+)\)", " ".join(channel.select))
         known, open_ = channel.branching_fraction, mass > 2.0 * DAUGHTERS[int(mode) % len(DAUGHTERS)]
-        found[int(mode)] = float(open_) * (1.0 if known is None else float(known(np.array([mass]))[0]))
+        found[int(mode)] = float(open_) if known is None else float(known(np.array([mass]))[0])
     return found
 
 

@@ -83,15 +83,17 @@ def _windows(
             mass = plane.mass()
             known: dict[str, Any] = {**parameters, **points}
             singles = views(search).values()
-            columns = [
-                np.sum([rate(single, mass, {**known, **point}) for single in singles], axis=0)
-                for point in outer
-            ]
+            columns = [np.ones(len(mass)) for _ in outer]  # simulated signals tell those of decays in flight
+            if not search.decays:
+                columns = [
+                    np.asarray(sum(rate(single, mass, {**known, **point}) for single in singles))
+                    for point in outer
+                ]
             yield points, plane.inside & ~vetoed(search, mass), np.stack(columns, axis=1)
         return
     for grid in engine.grids(search).values():
         every = slice(0, len(grid))
-        columns = [np.ones(len(grid)) for _ in outer]  # simulated signals tell those of decays in flight
+        columns = [np.ones(len(grid)) for _ in outer]
         if not search.decays:
             columns = [total_rate(rates(search, grid, every, {**parameters, **point})) for point in outer]
         yield (

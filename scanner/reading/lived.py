@@ -75,15 +75,18 @@ class LivedSelection:
         recipes = [self._cuts, *(made for flight in self._lengths for made in flight)]
         return tuple(sorted({name for made in recipes for name in made.needed}))
 
-    def sums(self, columns: Mapping[str, NDArray[Any]], lifetimes: Sequence[Sequence[Floats]]) -> Integers:
+    def sums(
+        self, columns: Mapping[str, NDArray[Any]], lifetimes: Mapping[int, Sequence[Floats]]
+    ) -> Integers:
         """Return the sums of the weights of the selected rows, and of their squares, in units of 1/UNIT.
 
         Parameters
         ----------
         columns : mapping of (N,) arrays
             At least the :attr:`needed` ones.
-        lifetimes : sequence of sequences of (P,) float
-            For each configuration, the wanted mean proper decay lengths [cm] of each flight at P points.
+        lifetimes : mapping of sequences of (P,) float
+            For each wanted configuration, by its number, the mean proper decay lengths [cm] of each flight
+            at P points.
 
         Returns
         -------
@@ -95,8 +98,8 @@ class LivedSelection:
             For lengths that are no lifetimes, or a weight above HEAVIEST.
         """
         rows = len(next(iter(columns.values())))
-        configurations = zip(self._cuts.configurations, lifetimes, strict=True)
-        return np.stack([self._sums(columns, rows, *wanted) for wanted in configurations])
+        known = self._cuts.configurations
+        return np.stack([self._sums(columns, rows, known[n], wanted) for n, wanted in lifetimes.items()])
 
     def _sums(
         self,
@@ -109,7 +112,8 @@ class LivedSelection:
         weights = np.ones((int(kept.sum()), len(lifetimes[0])))
         for recipes, wanted in zip(self._lengths, lifetimes, strict=True):
             t, most, *least = (_values(made, columns, parameters, kept)[:, None] for made in recipes)
-            weights *= lifetime_weights(t, most, wanted, *least)
+            each, of_each = np.unique(wanted, return_inverse=True)
+            weights *= lifetime_weights(t, most, each, *least)[:, of_each]
         if np.any(weights > HEAVIEST):
             worst = int(np.argmax(weights.max(axis=0)))
             place = ", ".join(f"{lengths[worst]:g} cm" for lengths in lifetimes)

@@ -196,6 +196,13 @@ class SimulatedProcess(Sourced):
     events: int | None = Field(
         default=None, ge=1, strict=True, description="produced events of a signal's template at each mass"
     )
+    rows: int | None = Field(
+        default=None,
+        ge=1,
+        strict=True,
+        description="of the role efficiency: where 'events' leave fewer selected rows, as many more are "
+        "produced as a trial says, at most 20 times 'events'",
+    )
     masses: Energies = Field(
         default=(), description="of the role efficiency: where signals are made, as far as the process goes"
     )

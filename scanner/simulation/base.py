@@ -43,8 +43,9 @@ class Process(ABC):
     def generate(self, events: int, rng: Generator, sqrt_s: float, parameters: Parameters) -> Columns:
         """Return the candidates of `events` produced events, float32, and their `event` number."""
 
-    def mass_range(self, parameters: Parameters) -> tuple[float, float]:
+    def mass_range(self, parameters: Parameters, sqrt_s: float) -> tuple[float, float]:
         """Return the lowest and the highest mass of a signal [GeV], which are excluded themselves."""
+        del sqrt_s
         self.check(parameters)
         return 0.0, np.inf
 

@@ -51,7 +51,12 @@ background."""
 def identified(p: Array, final: int, rng: Generator) -> Flags:
     """Return which particles (4, N) of a final state are identified as what they are."""
     luck = rng.random(p.shape[1]) < IDENTIFIED[final]
-    return np.asarray(luck & (kinematics.momentum(p) > IDENTIFIED_FROM[final]))
+    return np.asarray(luck & fast(p, final))
+
+
+def fast(p: Array, final: int) -> Flags:
+    """Return which particles (4, N) of a final state have the momentum to be identified."""
+    return np.asarray(kinematics.momentum(p) > IDENTIFIED_FROM[final])
 
 
 def flying_pair(
@@ -65,9 +70,14 @@ def flying_pair(
         Momenta (2, 4, N), proper decay lengths (N,) and vertices (3, N) [cm].
     """
     proper, vertex = flight.vertices(boson, mass, ctau, rng)
+    return pair_of(rng, boson, mass, final), proper, vertex
+
+
+def pair_of(rng: Generator, boson: Array, mass: float, final: int) -> Array:
+    """Draw isotropic decays of bosons (4, N) into pairs (2, 4, N)."""
     m = DAUGHTERS[final]
     decay = kinematics.two_body(mass, m, m, kinematics.isotropic(rng, boson.shape[1]))
-    return np.stack([kinematics.boost_with(k, boson, mass) for k in decay]), proper, vertex
+    return np.stack([kinematics.boost_with(k, boson, mass) for k in decay])
 
 
 def pair_found(pair: Array, vertex: Array, final: int, rng: Generator) -> Flags:
@@ -176,12 +186,13 @@ class KaonScalar(Process):
 
     def generate(self, events: int, rng: Generator, sqrt_s: float, parameters: Parameters) -> Columns:
         """Return one candidate for every event whose tracks are all found."""
-        mass = mass_between(self.name, parameters, *self.mass_range(parameters))
+        mass = mass_between(self.name, parameters, *self.mass_range(parameters, sqrt_s))
         ctau = flight.lifetime_range(self.name, parameters, 1.0)
         return scalar_decays(rng, events, mass, ctau, self._mode(parameters), sqrt_s)
 
-    def mass_range(self, parameters: Parameters) -> tuple[float, float]:
+    def mass_range(self, parameters: Parameters, sqrt_s: float) -> tuple[float, float]:
         """Return the masses between the threshold of the pair and the end of the B decay."""
+        del sqrt_s
         self.check(parameters)
         mode = self._mode(parameters)
         end = MASS_B0 - MASS_KSTAR0 + KSTAR_WINDOW if mode >= 4 else MASS_B - MASS_KAON

@@ -4,6 +4,7 @@ The pair of h′ points back to the beams, that of χ₂ does not.
 """
 
 import math
+from dataclasses import dataclass, fields
 from typing import ClassVar
 
 import numpy as np
@@ -19,17 +20,21 @@ from scanner.simulation.sampling import InverseCDF
 from scanner.simulation.signals import mass_between
 
 Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 FOUR_TRACK_COLUMNS = {
     "mode": "1", "m_pair_1": "GeV", "m_pair_2": "GeV", "r_vertex_1": "cm", "r_vertex_2": "cm",
     "pointing_angle_1": "rad", "pointing_angle_2": "rad", "l_proper_1": "cm", "l_proper_2": "cm",
-    "ctau_1": "cm", "ctau_2": "cm",
+    "ctau_1": "cm", "ctau_2": "cm", "ctau_least_1": "cm", "ctau_least_2": "cm",
 }  # fmt: skip
 """Final state of h′ (0 to 2 for μμ, ππ, KK); of its pair (1) and that of χ₂ (2): mass, distance of the
-vertex from the beams, angle between momentum and vertex, proper decay length, and the generated mean."""
+vertex from the beams, angle between momentum and vertex, proper decay length, and the generated mean, or
+the largest and the least of means that are even in the logarithm."""
 FINALS = (1, 2, 3)
 """Numbers of the final states of h′ in `displaced.DAUGHTERS`."""
 ELECTRONS = 0
+SLOWEST = 1e-9
+"""Transverse momentum over mass that a flight is taken to have at least."""
 
 
 def higgsstrahlung(rng: Generator, events: int, m_aprime: float, m_hprime: float, sqrt_s: float) -> Array:
@@ -67,11 +72,52 @@ def dark_electrons(rng: Generator, aprime: Array, masses: tuple[float, float, fl
     return chi2, np.stack([kinematics.boost_with(k, pair, pair_mass) for k in decay])
 
 
-def _vertex(rng: Generator, pair: Array, vertex: Array, daughter: float) -> tuple[Array, Array, Array]:
-    """Return measured mass, distance and pointing angle of pairs (2, 4, N) from vertices (3, N)."""
-    seen = np.sum([detector.smear_tracks(k, daughter, rng) for k in pair], axis=0)
-    measured = vertex + displaced.VERTEX_ERROR * rng.standard_normal(vertex.shape)
-    return kinematics.mass(seen), flight.radius(measured), flight.displacement_angle(seen, measured)
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Pairs of charged particles from decays in flight, in the laboratory.
+
+    Attributes
+    ----------
+    momenta : (2, 4, N) float
+        [GeV].
+    vertex : (3, N) float
+        [cm].
+    proper, least, most : (N,) float
+        Proper decay lengths, and the ends of the means that they were drawn with [cm].
+    """
+
+    momenta: Array
+    vertex: Array
+    proper: Array
+    least: Array
+    most: Array
+
+    def __getitem__(self, kept: Flags) -> "Pairs":
+        """Return some of them."""
+        return Pairs(*(getattr(self, field.name)[..., kept] for field in fields(self)))
+
+    def found(self, final: int, rng: Generator) -> Flags:
+        """Return which are reconstructed and identified."""
+        return displaced.pair_found(self.momenta, self.vertex, final, rng)
+
+    def measured(self, rng: Generator, daughter: float, number: int) -> dict[str, Array]:
+        """Return the columns of the pair of a number."""
+        seen = np.sum([detector.smear_tracks(k, daughter, rng) for k in self.momenta], axis=0)
+        vertex = self.vertex + displaced.VERTEX_ERROR * rng.standard_normal(self.vertex.shape)
+        values = {
+            "m_pair": kinematics.mass(seen), "r_vertex": flight.radius(vertex),
+            "pointing_angle": flight.displacement_angle(seen, vertex), "l_proper": self.proper,
+            "ctau": self.most, "ctau_least": self.least,
+        }  # fmt: skip
+        return {f"{name}_{number}": value for name, value in values.items()}
+
+
+def flown(rng: Generator, parent: Array, mass: float, pair: Array, means: tuple[Array, Array]) -> Pairs:
+    """Draw where parents (4, N) in the laboratory decay into pairs, with means evenly in the logarithm."""
+    least, most = means
+    ctau = least if least is most else least * (most / least) ** rng.random(len(most))
+    proper, vertex = flight.vertices(parent, mass, ctau, rng)
+    return Pairs(pair, vertex, proper, least, most)
 
 
 class InelasticDarkHiggs(Process):
@@ -86,7 +132,8 @@ class InelasticDarkHiggs(Process):
         "default, as is identification"
     )
     parameters: ClassVar[tuple[str, ...]] = (
-        "mass", "m_chi1", "ratio", "splitting", "alpha_d", "ctau_1", "ctau_2", "mode", "cross_section",
+        "mass", "m_chi1", "ratio", "splitting", "ctau_1", "ctau_2", "radius_least", "radius", "mode",
+        "cross_section",
     )  # fmt: skip
     columns: ClassVar[dict[str, str]] = FOUR_TRACK_COLUMNS
 
@@ -111,39 +158,59 @@ class InelasticDarkHiggs(Process):
         return ratio * m_chi1, m_chi1, (1 + splitting) * m_chi1
 
     def generate(self, events: int, rng: Generator, sqrt_s: float, parameters: Parameters) -> Columns:
-        """Return one candidate for every event with both pairs."""
-        self.check(parameters)
-        masses, mode = self._masses(parameters), float(parameters.get("mode", 0.0))
-        if mode not in range(len(FINALS)):
-            raise InputError(f"process {self.name}: mode = {mode:g} is not 0, 1 or 2")
-        final = FINALS[int(mode)]
-        low, high = 2 * displaced.DAUGHTERS[final], sqrt_s - masses[0]
+        """Return one candidate for every event with both pairs.
+
+        With `radius_least` and `radius` [cm], decays are drawn where they may be seen: for each particle the
+        mean proper decay length is even in the logarithm between those of mean flights to these distances
+        from the beams. Weights of other lifetimes (`scanner.decays`) hold for any two radii.
+        """
+        low, high = self.mass_range(parameters, sqrt_s)
         mass = mass_between(self.name, parameters, low, high)
-        ctau = [float(parameters.get(name, 1.0)) for name in ("ctau_1", "ctau_2")]
-        if min(ctau) < 0:
-            raise InputError(f"process {self.name}: ctau = {min(ctau)} cm must not be negative")
+        masses, final = self._masses(parameters), FINALS[self._mode(parameters)]
         aprime, hprime = higgsstrahlung(rng, events, masses[0], mass, sqrt_s)
         chi2, electrons = dark_electrons(rng, aprime, masses)
-        pair, proper_1, vertex_1 = displaced.flying_pair(
-            rng, kinematics.to_laboratory(hprime), mass, ctau[0], final
-        )
-        proper_2, vertex_2 = flight.vertices(kinematics.to_laboratory(chi2), masses[2], ctau[1], rng)
         electrons = np.stack([kinematics.to_laboratory(k) for k in electrons])
-        kept = displaced.pair_found(pair, vertex_1, final, rng)
-        kept &= displaced.pair_found(electrons, vertex_2, ELECTRONS, rng)
-        values = {"mode": np.full(events, mode)}
-        for number, (k, vertex, daughter) in enumerate(
-            ((pair, vertex_1, displaced.DAUGHTERS[final]), (electrons, vertex_2, MASS_ELECTRON)), start=1
-        ):
-            found = _vertex(rng, k, vertex, daughter)
-            values |= {
-                f"{name}_{number}": v
-                for name, v in zip(("m_pair", "r_vertex", "pointing_angle"), found, strict=True)
-            }
-        values |= {"l_proper_1": proper_1, "l_proper_2": proper_2}
-        values |= {f"ctau_{i + 1}": np.full(events, c) for i, c in enumerate(ctau)}
-        ordered = {name: values[name][kept] for name in FOUR_TRACK_COLUMNS}
-        return as_columns(np.flatnonzero(kept), ordered)
+        event = np.flatnonzero(np.all([displaced.fast(k, ELECTRONS) for k in electrons], axis=0))
+        parent, electrons = kinematics.to_laboratory(chi2[:, event]), electrons[..., event]
+        second = flown(rng, parent, masses[2], electrons, self._means(parameters, parent, masses[2], 2))
+        kept = second.found(ELECTRONS, rng)
+        event, second = event[kept], second[kept]
+        parent = kinematics.to_laboratory(hprime[:, event])
+        pair = displaced.pair_of(rng, parent, mass, final)
+        first = flown(rng, parent, mass, pair, self._means(parameters, parent, mass, 1))
+        both = first.found(final, rng)
+        values = {"mode": np.full(int(both.sum()), FINALS.index(final))}
+        values |= first[both].measured(rng, displaced.DAUGHTERS[final], 1)
+        values |= second[both].measured(rng, MASS_ELECTRON, 2)
+        ordered = {name: values[name] for name in FOUR_TRACK_COLUMNS}
+        return as_columns(event[both], ordered)
+
+    def mass_range(self, parameters: Parameters, sqrt_s: float) -> tuple[float, float]:
+        """Return the masses between the threshold of the pair and what A′ leaves of the energy."""
+        self.check(parameters)
+        return 2 * displaced.DAUGHTERS[FINALS[self._mode(parameters)]], sqrt_s - self._masses(parameters)[0]
+
+    def _mode(self, parameters: Parameters) -> int:
+        mode = float(parameters.get("mode", 0.0))
+        if mode not in range(len(FINALS)):
+            raise InputError(f"process {self.name}: mode = {mode:g} is not 0, 1 or 2")
+        return int(mode)
+
+    def _means(self, parameters: Parameters, p: Array, mass: float, number: int) -> tuple[Array, Array]:
+        """Return the least and the largest mean proper decay length [cm] of particles (4, N), (N,) each."""
+        if "radius" not in parameters:
+            ctau = float(parameters.get(f"ctau_{number}", 1.0))
+            if ctau < 0:
+                raise InputError(f"process {self.name}: ctau = {ctau} cm must not be negative")
+            same = np.full(p.shape[1], ctau)
+            return same, same
+        least, most = (float(parameters.get(name, 0.0)) for name in ("radius_least", "radius"))
+        if not 0 < least < most:
+            raise InputError(
+                f"process {self.name}: radius_least = {least} cm is not between 0 and radius = {most} cm"
+            )
+        boost = np.maximum(np.hypot(p[1], p[2]) / mass, SLOWEST)
+        return least / boost, most / boost
 
 
 EVENTS, LUMINOSITY = 9.0, 365.0
@@ -188,6 +255,6 @@ class FourTracks(Process):
             "r_vertex_2": 0.2 + 5 * rng.exponential(size=events),
             "pointing_angle_1": 0.02 * rng.random(events),
             "pointing_angle_2": 0.1 + 0.5 * rng.random(events), "l_proper_1": nothing, "l_proper_2": nothing,
-            "ctau_1": nothing, "ctau_2": nothing,
+            "ctau_1": nothing, "ctau_2": nothing, "ctau_least_1": nothing, "ctau_least_2": nothing,
         }  # fmt: skip
         return as_columns(np.arange(events), values)

@@ -21,7 +21,7 @@ from scanner.stats.limits import NO_LIMIT
 from scanner.stats.settings import Settings
 from scanner.windows.axes import Point
 from scanner.windows.backgrounds import Estimate, Simulated, efficiency_error, estimate
-from scanner.windows.channels import views
+from scanner.windows.channels import rate_error, views
 from scanner.windows.counted import NO_BACKGROUND, OUTSIDE, SMALLEST_COUNT, blank, containment
 from scanner.windows.joint import channel_rate
 from scanner.windows.plane import CountingGrid, cut_out
@@ -31,7 +31,9 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-AS_COUNTED = ("n_observed", "n_sideband", "efficiency", "resolution", "channel_efficiency")
+AS_COUNTED = (
+    "n_observed", "n_sideband", "efficiency", "efficiency_error", "resolution", "channel_efficiency",
+)  # fmt: skip
 """Variables that windows without a limit have too."""
 DIGITS = 12
 """Of shares of the signal: a factor on all efficiencies, as along a lifetime, leaves them as they are."""
@@ -138,6 +140,7 @@ def count_channels(
     results = _results(channels, limits) | _of_channels(joint, channels, settings, method, known)
     results |= {"efficiency": efficiency, "resolution": grid.resolution[block]}
     place = Place(grid.mass(block), {**parameters, **grid.points(block)})
+    results |= _efficiency_error(search, place.mass, {**parameters, **grid.points(block)}, channels)
     inside = np.where(grid.inside[block], efficiency, np.nan)
     results |= physics_limits(search, place, limits.yield_limit, limits.expected, inside, exposure)
     return _left_out(search, grid, block, results, ~seen)
@@ -187,6 +190,16 @@ def _channels(
     total = np.sum([channel.rate for channel in found], axis=0)
     each = [np.divide(c.rate, total, out=np.ones_like(total), where=total > 0.0) for c in found]
     return [replace(c, share=c.share * part) for c, part in zip(found, each, strict=True)]
+
+
+def _efficiency_error(
+    search: Search, mass: Floats, parameters: Mapping[str, Any], channels: Sequence[ChannelCounts]
+) -> Results:
+    """Return the error of the efficiency from the size of simulated signals, (W,), if any channel has one."""
+    errors = [rate_error(single, mass, parameters) for single in views(search).values()]
+    both = zip(errors, channels, strict=True)
+    known = [np.where(counted.rate > 0.0, error**2, 0.0) for error, counted in both if error is not None]
+    return {"efficiency_error": np.sqrt(np.sum(known, axis=0))} if known else {}
 
 
 def _cut(single: Search, own: CountingGrid, block: slice) -> Flags:
@@ -266,7 +279,7 @@ def _left_out(search: Search, grid: CountingGrid, block: slice, results: Results
     found = {
         name: values if name in AS_COUNTED else blank(values, status > 0) for name, values in results.items()
     }
-    for name in ("efficiency", "resolution"):
-        found[name] = blank(results[name], ~inside)
+    for name in ("efficiency", "efficiency_error", "resolution"):
+        found |= {name: blank(results[name], ~inside)} if name in results else {}
     method = np.where(status > 0, np.uint8(NO_LIMIT), results["method"]).astype(np.uint8)
     return found | {"status": status, "method": method}

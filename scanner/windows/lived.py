@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from scanner.definition import Search
 from scanner.errors import InputError
+from scanner.interpretation import Place, bound_model
 from scanner.reading.lived import UNIT, Flight
 from scanner.schema.channels import Channel
 from scanner.schema.functions import NumberFunction, Table
@@ -22,9 +23,14 @@ Integers = NDArray[np.int64]
 FEWEST = 10.0
 """Effective rows from which an efficiency is taken."""
 NEGLIGIBLE = 0.01
-"""Share of the largest efficiency along the lifetime below which its precision does not matter."""
+"""Share of the largest efficiency along a lifetime below which its precision does not matter.
+
+Its root along two lifetimes, over which the rows are spread.
+"""
 ROUNDING = 1e-6
 """Relative distance from the ends of the scan at which simulated masses still count as its ends."""
+END = 0.01
+"""Relative distance from the mass at which production closes that simulated masses need not reach."""
 MASSES = 10_001
 """Masses at which a branching fraction is asked whether a channel sees them."""
 
@@ -135,9 +141,10 @@ def _with_efficiency(
 ) -> Channel:
     told = _best(signals, point)
     _check_masses(search, name, channel, [signal.mass for signal in told], values)
+    matters = NEGLIGIBLE ** (1.0 / max(len(search.decays), 1))
     mass = np.array([signal.mass for signal in told])
     for signal in told:
-        _check_precision(name, signal, values, point)
+        _check_precision(name, signal, values, point, matters)
     efficiency = np.array([signal.efficiency[point] for signal in told])
     error = np.array([signal.error[point] for signal in told])
     stated = channel.efficiency or search.signal.stated_efficiency
@@ -174,10 +181,12 @@ def _between(search: Search, mass: Floats, values: Floats) -> NumberFunction:
     )
 
 
-def _check_precision(channel: str, signal: Lived, values: Mapping[str, float], point: int) -> None:
+def _check_precision(
+    channel: str, signal: Lived, values: Mapping[str, float], point: int, matters: float
+) -> None:
     """Refuse an efficiency that a few rows of large weight tell, where it is not negligible."""
     efficiency, effective = signal.efficiency, signal.effective[point]
-    if efficiency[point] > NEGLIGIBLE * efficiency.max() and effective < FEWEST:
+    if efficiency[point] > matters * efficiency.max() and effective < FEWEST:
         where = ", ".join(f"{name} = {value:g}" for name, value in values.items())
         raise InputError(
             f"channel {channel!r}: the simulated signal of {signal.mass:g} GeV tells its efficiency at "
@@ -189,17 +198,25 @@ def _check_masses(
     search: Search, name: str, channel: Channel, masses: Sequence[float], values: Mapping[str, float]
 ) -> None:
     """Refuse simulated masses that do not reach the ends of what a channel sees of the scan."""
-    axis = search.scan_axis
+    axis, end = search.scan_axis, _end(search, values)
     low, high = _seen(axis.low, axis.high, channel, values)
-    if not low <= high:
+    if not low <= min(high, end):
         return
-    inside = masses and masses[0] <= low * (1 + ROUNDING) and masses[-1] >= high * (1 - ROUNDING)
+    high, margin = min((high, ROUNDING), (end, END))
+    inside = masses and masses[0] <= low * (1 + ROUNDING) and masses[-1] >= high * (1 - margin)
     if not inside or len(masses) < 2 - (low == high):
         have = f"from {masses[0]:g} to {masses[-1]:g} GeV" if masses else "at no mass"
         raise InputError(
             f"the scan goes from {low:g} to {high:g} GeV and channel {name!r} has simulated "
             f"signals {have}: generate or ingest them (--kind signal) at both ends and between"
         )
+
+
+def _end(search: Search, values: Mapping[str, float]) -> float:
+    """Return the mass at which the production of the search's model closes, infinite without one."""
+    if search.model is None:
+        return np.inf
+    return bound_model(search.model, Place(np.empty(0), values)).mass_range(search.sqrt_s)[1]
 
 
 def _seen(low: float, high: float, channel: Channel, values: Mapping[str, float]) -> tuple[float, float]:

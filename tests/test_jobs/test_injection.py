@@ -13,7 +13,6 @@ SEARCHES = catalogue.runnable()
 KNOWN = {
     "ap_inv": "the polynomial does not follow the kinematic end of photon pairs beside a veto",
     "alp_inv": "as ap_inv",
-    "idm_dark_higgs": "the efficiency is a product of two, each at a middling value of the rest",
 }
 """Searches whose events come back with larger pulls, and why; the notes on searches say so too."""
 EVERY = [

@@ -30,7 +30,7 @@ def rows(ctau, seed):
 @pytest.mark.parametrize("generated", [3.0, 30.0])
 def test_weights_give_the_efficiency_of_other_lifetimes(generated):
     wanted = np.array([0.1, 1.0, 3.0, 5.0]) if generated == 3.0 else np.array([1.0, 10.0, 30.0, 50.0])
-    sums = LivedSelection(PLAN, [FLIGHT]).sums(rows(generated, 1), [[wanted]])
+    sums = LivedSelection(PLAN, [FLIGHT]).sums(rows(generated, 1), {0: [wanted]})
     for ctau, found in zip(wanted, sums[0, 0] / UNIT / EVENTS, strict=True):
         # ∫ dβγ/3 [exp(−0.2/βγcτ) − exp(−60/βγcτ)] over 1 < βγ < 4
         boost = np.linspace(1.0, 4.0, 30_001)
@@ -43,14 +43,14 @@ def test_weights_give_the_efficiency_of_other_lifetimes(generated):
 
 def test_two_flights_multiply():
     columns = rows(3.0, 2)
-    one = LivedSelection(PLAN, [FLIGHT]).sums(columns, [[np.array([2.0])]])
-    both = LivedSelection(PLAN, [FLIGHT, FLIGHT]).sums(columns, [[np.array([2.0]), np.array([3.0])]])
+    one = LivedSelection(PLAN, [FLIGHT]).sums(columns, {0: [np.array([2.0])]})
+    both = LivedSelection(PLAN, [FLIGHT, FLIGHT]).sums(columns, {0: [np.array([2.0]), np.array([3.0])]})
     np.testing.assert_array_equal(one, both)  # a weight to the generated lifetime is 1
 
 
 def test_sums_are_the_same_in_any_parts():
     columns, selection = rows(3.0, 3), LivedSelection(PLAN, [FLIGHT])
-    wanted = [[np.array([0.5, 4.0])]]
+    wanted = {0: [np.array([0.5, 4.0])]}
     whole = selection.sums(columns, wanted)
     parts = [
         selection.sums({n: v[a : a + 999] for n, v in columns.items()}, wanted) for a in range(0, EVENTS, 999)
@@ -142,4 +142,4 @@ def test_a_row_of_enormous_weight_is_refused():
     columns = {"t": np.array([60.0]), "t0": np.array([0.5]), "boost": np.array([1.0])}
     plan = ChannelPlan((), "boost", np.array([0.0, 10.0]), COLUMNS)
     with pytest.raises(InputError, match="generate the signal with a longer one"):
-        LivedSelection(plan, [FLIGHT]).sums(columns, [[np.array([5.0])]])
+        LivedSelection(plan, [FLIGHT]).sums(columns, {0: [np.array([5.0])]})

@@ -131,7 +131,7 @@ def test_efficiencies_of_b_ks_llp_are_those_of_signals_with_that_lifetime(channe
     plan = ChannelPlan(search.channels[channel].select, "m_reduced", EVERYWHERE, tuple(search.columns))
     lifetimes = np.array([0.05, 0.5, 20.0])
     columns = chunk("b_kaon_scalar", 5, mass=mass, mode=mode, **RANGE)
-    (sums,) = LivedSelection(plan, flights(search)).sums(columns, [[lifetimes]])
+    (sums,) = LivedSelection(plan, flights(search)).sums(columns, {0: [lifetimes]})
     told = Lived(mass, EVENTS, sums)
     assert np.all(told.error < 0.06 * told.efficiency)
     for number, ctau in enumerate(lifetimes):
@@ -219,11 +219,52 @@ def test_thirty_two_configurations():
     known = set(MODELS["idm_dark_higgs"].__dataclass_fields__)
     for chosen in search.configurations:
         assert set(chosen.parameters) <= known
-        for channel in search.channels.values():
-            for ctau in search.scan["ctau_chi2"].values:
-                assert 0 <= channel.branching_fraction(1.0, ctau_chi2=ctau, **chosen.parameters) < 0.3
-            assert channel.branching_fraction(1.0, ctau_chi2=1.0, **chosen.parameters) > 0
+    mass = np.linspace(0.28, 3.0, 400)  # tables of the model have pions from 0.27 GeV on
+    for name, state in (("mumu", "mu_mu"), ("pipi", "pi_pi"), ("kk", "K_K")):
+        exact = MODELS["dark_scalar"].branching_fraction(mass, state)
+        np.testing.assert_allclose(
+            search.channels[name].branching_fraction(mass), exact, rtol=0.05, atol=0.02
+        )
     assert expected_events("displaced_four_tracks", sqrt_s=SQRT_S, luminosity=365.0) == pytest.approx(9.0)
+
+
+CORNERS = [  # a light h′ beside light χ, and an h′ and an A′ almost at rest
+    ("mumu", {"mass": 0.35, "m_chi1": 0.5, "ratio": 4.0, "splitting": 0.4}, {"hprime": 0.1, "chi2": 0.1}),
+    ("kk", {"mass": 2.05, "m_chi1": 2.0, "ratio": 4.0, "splitting": 0.4}, {"hprime": 1.0, "chi2": 10.0}),
+]
+
+
+@pytest.mark.parametrize(("channel", "point", "lifetimes"), CORNERS)
+def test_efficiencies_of_idm_are_those_of_signals_with_these_lifetimes(channel, point, lifetimes):
+    search = definition.load("idm_dark_higgs")
+    single = search.channels[channel]
+    plan = ChannelPlan(single.select, "m_pair_1", EVERYWHERE, tuple(search.columns))
+    selection, events = LivedSelection(plan, flights(search)), 60_000
+    wanted = {0: [np.array([lifetimes[name]]) for name in search.decays]}
+    forced, direct = (
+        Lived(
+            point["mass"],
+            events,
+            selection.sums(
+                chunk("inelastic_dark_higgs", seed, events=events, **point, **single.simulated, **how), wanted
+            )[0],
+        )
+        for seed, how in (
+            (5, {"radius_least": 0.1, "radius": 80.0}),
+            (6, {"ctau_1": lifetimes["hprime"], "ctau_2": lifetimes["chi2"]}),
+        )
+    )
+    error = math.hypot(forced.error[0], direct.error[0])
+    assert forced.efficiency[0] == pytest.approx(direct.efficiency[0], abs=4 * error)
+    assert error < 0.12 * direct.efficiency[0]
+    assert direct.effective[0] == pytest.approx(events * direct.efficiency[0])  # each row for itself
+
+
+def test_places_of_decays_are_checked():
+    with pytest.raises(InputError, match=r"radius_least = 2\.0 cm is not between 0 and radius = 1\.0 cm"):
+        chunk("inelastic_dark_higgs", events=99, mass=1.0, radius_least=2.0, radius=1.0)
+    low, high = inelastic.InelasticDarkHiggs().mass_range({"mode": 2.0, "m_chi1": 2.0, "ratio": 4.0}, SQRT_S)
+    assert (low, high) == pytest.approx((2 * MASS_KAON, SQRT_S - 8.0))
 
 
 def test_kaons_of_slow_scalars_are_left_out():

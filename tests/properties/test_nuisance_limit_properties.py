@@ -5,11 +5,8 @@ import pyhf
 import pytest
 from hypothesis import Phase, given, reject, settings
 from hypothesis import strategies as st
-from scipy.stats import norm
 
-from scanner.likelihoods.binned import BinnedProblem
 from scanner.likelihoods.interchange import STRENGTH, pyhf_workspace
-from scanner.likelihoods.nuisances import Nuisances
 from scanner.stats import METHODS, Settings
 from scanner.stats.constrained_limits import cls_values
 
@@ -20,34 +17,6 @@ pytestmark = [
 rates = st.floats(-2.0, 6.0).map(lambda power: 10.0**power)
 seeds = st.integers(0, 2**32 - 1)
 deltas = st.just(0.0) | st.floats(0.01, 0.5)
-
-
-def window(rate, seed, nuisances, delta, terms):
-    """Nuisances scale and bend everything; those of dense windows are as small as their data tell."""
-    rng = np.random.default_rng(seed)
-    bins = int(rng.integers(3, 12))
-    x = np.linspace(-1.0, 1.0, bins)
-    signal = np.diff(norm.cdf(np.linspace(-3.0, 3.0, bins + 1) - rng.uniform(-1.0, 1.0)))
-    fixed = rate * np.exp(rng.normal(0.0, 0.3) * x) * rng.uniform(0.5, 2.0)
-    background = np.array([np.ones(bins), 1.0 + rng.uniform(-0.5, 0.5) * x])[:terms].reshape(terms, bins)
-    norms = np.zeros((1, nuisances, terms + 2, 2))
-    norms[0, :, 0] = rng.uniform([-0.2, 0.02], [-0.02, 0.2], (nuisances, 2))
-    norms[0, :, -1] = rng.uniform([-0.2, 0.02], [-0.02, 0.2], (nuisances, 2))
-    bent = rng.normal(0.0, 0.05, (nuisances, 1, 1)) * np.array([-1.0, 1.1])[:, None] * fixed * np.sin(3.0 * x)
-    effects = Nuisances(
-        tuple(f"n{j}" for j in range(nuisances)),
-        norms,
-        bent[None],
-        np.arange(nuisances),
-        np.full(nuisances, terms + 1),
-        fixed[None, None],
-        observed=rng.normal(0.0, 0.5, (1, nuisances)),
-        statistics=np.full((1, bins), delta),
-        uncertain=np.arange(terms + 2) == terms + 1,
-    )
-    truth = fixed + rate * background.sum(axis=0) + rng.uniform(0.0, 5.0) * np.sqrt(rate * bins) * signal
-    counts = rng.poisson(truth).astype(float)[None]
-    return BinnedProblem(counts, signal[None], background[None], nuisances=effects)
 
 
 def of_pyhf(one, largest):
@@ -72,12 +41,12 @@ def minuit():
 
 @settings(max_examples=6, deadline=None, phases=(Phase.explicit, Phase.generate))
 @given(rates, seeds, st.integers(1, 4), deltas)
-def test_limits_and_bands_are_those_of_pyhf(minuit, rate, seed, nuisances, delta):
+def test_limits_and_bands_are_those_of_pyhf(minuit, bent_window, rate, seed, nuisances, delta):
     """Without free background terms, which pyhf cannot keep from making bins negative, and with a nuisance.
 
     At a fixed yield pyhf cannot fit a model that has nothing else.
     """
-    one = window(rate, seed, nuisances, delta, 0)
+    one = bent_window(rate, seed, nuisances, delta, 0)
     limits = METHODS["asymptotic"](one, Settings(0.95))
     largest = 5.0 * max(limits.yield_limit[0], limits.expected[0, -1])
     for signal_yield in (limits.yield_limit[0], limits.expected[0, 2]):

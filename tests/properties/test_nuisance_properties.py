@@ -4,46 +4,15 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from scipy.stats import norm
 
-from scanner.likelihoods.binned import BinnedProblem
 from scanner.likelihoods.expectation import Expectation
 from scanner.likelihoods.fit import STATUS_MEANINGS, fit
 from scanner.likelihoods.minuit import fit_window
-from scanner.likelihoods.nuisances import Nuisances
 
 rates = st.floats(-2.0, 6.0).map(lambda power: 10.0**power)
 seeds = st.integers(0, 2**32 - 1)
 deltas = st.just(0.0) | st.floats(0.01, 0.5)
 sizes = st.integers(0, 4)
-
-
-def window(rate, seed, nuisances, delta, terms):
-    """Nuisances scale and bend everything; those of dense windows are as small as their data tell."""
-    rng = np.random.default_rng(seed)
-    bins = int(rng.integers(3, 12))
-    x = np.linspace(-1.0, 1.0, bins)
-    signal = np.diff(norm.cdf(np.linspace(-3.0, 3.0, bins + 1) - rng.uniform(-1.0, 1.0)))
-    fixed = rate * np.exp(rng.normal(0.0, 0.3) * x) * rng.uniform(0.5, 2.0)
-    background = np.array([np.ones(bins), 1.0 + rng.uniform(-0.5, 0.5) * x])[:terms].reshape(terms, bins)
-    norms = np.zeros((1, nuisances, terms + 2, 2))
-    norms[0, :, 0] = rng.uniform([-0.2, 0.02], [-0.02, 0.2], (nuisances, 2))
-    norms[0, :, -1] = rng.uniform([-0.2, 0.02], [-0.02, 0.2], (nuisances, 2))
-    bent = rng.normal(0.0, 0.05, (nuisances, 1, 1)) * np.array([-1.0, 1.1])[:, None] * fixed * np.sin(3.0 * x)
-    effects = Nuisances(
-        tuple(f"n{j}" for j in range(nuisances)),
-        norms,
-        bent[None],
-        np.arange(nuisances),
-        np.full(nuisances, terms + 1),
-        fixed[None, None],
-        observed=rng.normal(0.0, 0.5, (1, nuisances)),
-        statistics=np.full((1, bins), delta),
-        uncertain=np.arange(terms + 2) == terms + 1,
-    )
-    truth = fixed + rate * background.sum(axis=0) + rng.uniform(0.0, 5.0) * np.sqrt(rate * bins) * signal
-    counts = rng.poisson(truth).astype(float)[None]
-    return BinnedProblem(counts, signal[None], background[None], nuisances=effects)
 
 
 def touches_zero(problem, found):
@@ -64,8 +33,8 @@ def parameters(found):
 @example(0.01727197391743757, 147, 4, 0.0, 1)
 @example(10.0**-1.875, 148, 3, 0.0, 1)
 @given(rates, seeds, sizes, deltas, st.integers(0, 2))
-def test_maxima_and_errors_are_those_of_iminuit(rate, seed, nuisances, delta, terms):
-    one = window(rate, seed, nuisances, delta, terms)
+def test_maxima_and_errors_are_those_of_iminuit(bent_window, rate, seed, nuisances, delta, terms):
+    one = bent_window(rate, seed, nuisances, delta, terms)
     ours, theirs = fit(one, second_opinion=False), fit_window(one, 0)
     assert STATUS_MEANINGS[ours.status[0]] in ("ok", "positivity_boundary")
     if ours.nll[0] > theirs.nll + 1e-5:  # nuisances that the data pull far leave room for two minima

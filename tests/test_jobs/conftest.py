@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jobs import cli
+from jobs.executors import SerialExecutor
 from scanner import definition
 from storage.events import EventStore
 from storage.samples import Sample
@@ -47,6 +48,31 @@ def store(tmp_path):
     made = EventStore.create(path, {"mass": "GeV"}, chunk_rows=1024, shard_rows=4096)
     made.append(Sample("data", "data"), [spectrum()])
     return str(path)
+
+
+class Stopping(SerialExecutor):
+    """Stops after some blocks, as an impatient user does."""
+
+    class Interrupted(Exception):
+        pass
+
+    def __init__(self, blocks):
+        self.left = blocks
+
+    def run(self, task, keys, report):
+        def counted(key):
+            self.left -= 1
+            if self.left < 0:
+                raise self.Interrupted
+            report(key)
+
+        return super().run(task, keys, counted)
+
+
+@pytest.fixture
+def stopping():
+    """The executor that stops after a number of blocks, raising its `Interrupted`."""
+    return Stopping
 
 
 @dataclass(frozen=True)

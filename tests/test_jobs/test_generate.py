@@ -36,26 +36,6 @@ def run(search, store, executor=None, **options):
     return generate(search, str(store), executor=executor or SerialExecutor(), **options)
 
 
-class Interrupted(Exception):
-    pass
-
-
-class Stopping(SerialExecutor):
-    """Stops after some chunks, as an impatient user does."""
-
-    def __init__(self, chunks):
-        self.left = chunks
-
-    def run(self, task, keys, report):
-        def counted(key):
-            self.left -= 1
-            if self.left < 0:
-                raise Interrupted
-            report(key)
-
-        return super().run(task, keys, counted)
-
-
 def column(store, name):
     opened = EventStore.open(store)
     return np.concatenate([opened.read(shard.index, [name])[name] for shard in opened.shards])
@@ -101,30 +81,30 @@ def test_a_period_comes_once(search, tmp_path, period, named):
 
 
 @pytest.mark.parametrize("chunks", [0, 3, 7])
-def test_an_interrupted_generation_goes_on_to_the_same_bits(search, tmp_path, many_chunks, chunks):
+def test_an_interrupted_generation_goes_on_to_the_same_bits(search, tmp_path, many_chunks, chunks, stopping):
     whole = run(search, tmp_path / "whole.zarr")
     path = tmp_path / "s.zarr"
-    with pytest.raises(Interrupted):
-        run(search, path, Stopping(chunks))
+    with pytest.raises(stopping.Interrupted):
+        run(search, path, stopping(chunks))
     assert EventStore.open(path, allow_empty=True).rows == 0
     assert run(search, path)["digest"] == whole["digest"]
     assert not Path(f"{path}.run").exists()
 
 
-def test_an_interrupted_further_period_leaves_the_first_as_it_is(search, tmp_path, many_chunks):
+def test_an_interrupted_further_period_leaves_the_first_as_it_is(search, tmp_path, many_chunks, stopping):
     path = tmp_path / "s.zarr"
     first = run(search, path)
-    with pytest.raises(Interrupted):
-        run(search, path, Stopping(2), period="two")
+    with pytest.raises(stopping.Interrupted):
+        run(search, path, stopping(2), period="two")
     assert EventStore.open(path).digest == first["digest"]
     assert EventStore.open(path).verify() == ()
     assert run(search, path, period="two")["luminosity"] == 2 * LUMINOSITY
 
 
-def test_other_arguments_after_an_interruption_are_refused(search, tmp_path, many_chunks):
+def test_other_arguments_after_an_interruption_are_refused(search, tmp_path, many_chunks, stopping):
     path = tmp_path / "s.zarr"
-    with pytest.raises(Interrupted):
-        run(search, path, Stopping(2))
+    with pytest.raises(stopping.Interrupted):
+        run(search, path, stopping(2))
     with pytest.raises(InputError, match="was interrupted: repeat it with its own arguments, or remove"):
         run(search, path, seed=2)
     run(search, path)

@@ -65,31 +65,11 @@ def test_bits_do_not_depend_on_the_place_of_the_store(serial, search, store, tmp
     assert cubes.digest(cube) == cubes.digest(serial)
 
 
-class Interrupted(Exception):
-    pass
-
-
-class Stopping(SerialExecutor):
-    """Stops after some blocks, as an impatient user does."""
-
-    def __init__(self, blocks):
-        self.left = blocks
-
-    def run(self, task, keys, report):
-        def counted(key):
-            self.left -= 1
-            if self.left < 0:
-                raise Interrupted
-            report(key)
-
-        return super().run(task, keys, counted)
-
-
 @pytest.mark.parametrize("blocks", [1, 8, 13])
-def test_a_stopped_scan_resumes_to_the_same_bits(serial, search, store, tmp_path, blocks):
+def test_a_stopped_scan_resumes_to_the_same_bits(serial, search, store, tmp_path, blocks, stopping):
     target = str(tmp_path / "resumed.zarr")
-    with pytest.raises(Interrupted):
-        scan(search, store, target, executor=Stopping(blocks), options=SMALL)
+    with pytest.raises(stopping.Interrupted):
+        scan(search, store, target, executor=stopping(blocks), options=SMALL)
     before = jobs_scan.status(target)
     assert 0 < before.done < before.blocks
     assert not before.complete
@@ -98,10 +78,10 @@ def test_a_stopped_scan_resumes_to_the_same_bits(serial, search, store, tmp_path
     assert jobs_scan.status(target).complete
 
 
-def test_a_damaged_part_is_done_again(serial, search, store, tmp_path):
+def test_a_damaged_part_is_done_again(serial, search, store, tmp_path, stopping):
     target = tmp_path / "damaged.zarr"
-    with pytest.raises(Interrupted):
-        scan(search, store, str(target), executor=Stopping(13), options=SMALL)
+    with pytest.raises(stopping.Interrupted):
+        scan(search, store, str(target), executor=stopping(13), options=SMALL)
     part = sorted((tmp_path / "damaged.zarr.run" / "parts").rglob("*fit*"))[0]
     data = bytearray(part.read_bytes())
     data[len(data) // 2] ^= 1

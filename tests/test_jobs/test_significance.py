@@ -90,29 +90,9 @@ def test_bits_do_not_depend_on_workers_or_blocks(serial, cube):
     assert cubes.open(cube).attrs == serial[1]
 
 
-class Interrupted(Exception):
-    pass
-
-
-class Stopping(SerialExecutor):
-    """Stops after some blocks, as an impatient user does."""
-
-    def __init__(self, blocks):
-        self.left = blocks
-
-    def run(self, task, keys, report):
-        def counted(key):
-            self.left -= 1
-            if self.left < 0:
-                raise Interrupted
-            report(key)
-
-        return super().run(task, keys, counted)
-
-
-def test_a_stopped_job_goes_on_to_the_same_bits(serial, cube):
-    with pytest.raises(Interrupted):
-        significance(cube, executor=Stopping(2), options=Options("toys", TOYS, 6))
+def test_a_stopped_job_goes_on_to_the_same_bits(serial, cube, stopping):
+    with pytest.raises(stopping.Interrupted):
+        significance(cube, executor=stopping(2), options=Options("toys", TOYS, 6))
     assert len(parts(cube).keys()) == 3
     assert "p_global" not in cubes.open(cube).attrs
     assert significance(cube, executor=SerialExecutor(), options=Options("toys", TOYS, 9)) == serial[0]
@@ -127,12 +107,12 @@ def test_a_damaged_part_is_done_again(serial, cube, tmp_path):
     assert significance(cube, executor=SerialExecutor(), options=Options("toys", TOYS, 10)) == serial[0]
 
 
-def test_more_toys_only_add_those_that_are_missing(serial, cube):
+def test_more_toys_only_add_those_that_are_missing(serial, cube, stopping):
     few = significance(cube, executor=SerialExecutor(), options=Options("upcrossings", 15, 15))
     assert few.toys == 15
     assert significance(cube, executor=SerialExecutor(), options=Options("toys", TOYS, 50)) == serial[0]
     assert parts(cube).keys() == (key_of(0, 15), key_of(15, TOYS))
-    again = significance(cube, executor=Stopping(0), options=Options("upcrossings", 15))
+    again = significance(cube, executor=stopping(0), options=Options("upcrossings", 15))
     assert again == few
 
 

@@ -52,29 +52,11 @@ def test_bits_do_not_depend_on_workers_or_blocks(search, store, tmp_path):
             assert cubes.digest(one) == cubes.digest(two)
 
 
-class Interrupted(Exception):
-    pass
-
-
-class Stopping(SerialExecutor):
-    def __init__(self, blocks):
-        self.left = blocks
-
-    def run(self, task, keys, report):
-        def counted(key):
-            self.left -= 1
-            if self.left < 0:
-                raise Interrupted
-            report(key)
-
-        return super().run(task, keys, counted)
-
-
 @pytest.mark.parametrize("done", [1, 3])
-def test_a_stopped_study_resumes_to_the_same_bits(serial, search, store, tmp_path, done):
+def test_a_stopped_study_resumes_to_the_same_bits(serial, search, store, tmp_path, done, stopping):
     place = tmp_path / "resumed.zarr"
-    with pytest.raises(Interrupted):
-        run("linearity", search, store, place, Stopping(done))
+    with pytest.raises(stopping.Interrupted):
+        run("linearity", search, store, place, stopping(done))
     with pytest.raises(InputError, match="was started before: --resume it"):
         run("linearity", search, store, place)
     resumed = run("linearity", search, store, place, resume=True)
@@ -90,13 +72,13 @@ def test_a_bias_has_a_number_for_the_systematic(search, store, tmp_path):
     assert (cube["spurious_signal"] >= np.abs(cube["fitted_yield"].isel(truth=0)) - 1e-12).all()
 
 
-def test_a_bias_by_toys_goes_on_where_it_stopped(search, store, tmp_path):
+def test_a_bias_by_toys_goes_on_where_it_stopped(search, store, tmp_path, stopping):
     options = Options(toys=20, every=80)
     whole = run("bias", search, store, tmp_path / "whole.zarr", options=options)
     assert (whole["toys"] + whole["toys_failed"] == 20).all()
     assert whole["toy_yield"].dims == whole["toys"].dims == ("m", "truth")
-    with pytest.raises(Interrupted):
-        run("bias", search, store, tmp_path / "b.zarr", Stopping(2), options=options)
+    with pytest.raises(stopping.Interrupted):
+        run("bias", search, store, tmp_path / "b.zarr", stopping(2), options=options)
     resumed = run("bias", search, store, tmp_path / "b.zarr", options=options, resume=True)
     assert cubes.digest(resumed) == cubes.digest(whole)
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 
 from scanner import simulation
 from scanner.definition import Search
+from scanner.engine import stated
 from scanner.errors import InputError
 from scanner.schema.statistics import SimulatedProcess
 from scanner.simulation.sampling import generator
@@ -102,7 +103,8 @@ def plan_generation(
         for process in search.simulation
         if process.role == "background"
     ]
-    if not backgrounds:
+    efficiencies = _efficiencies(search)
+    if not backgrounds and not (stated(search) and efficiencies):
         raise InputError(
             f"search {search.name!r} names no processes under 'simulation': there is nothing to generate"
         )
@@ -110,7 +112,7 @@ def plan_generation(
         _signal(search, number, signal, luminosity, (seed, period)) for number, signal in enumerate(signals)
     ]
     sources = (*backgrounds, *injected, *_templates(search, luminosity, (seed, period)))
-    sources = (*sources, *_efficiencies(search))
+    sources = (*sources, *efficiencies)
     return Generation(search.digest, store, search.sqrt_s, luminosity, seed, period, first_shard, sources)
 
 

@@ -247,6 +247,11 @@ def stated(search: Search) -> bool:
     return search.inputs == "counts"
 
 
+def reads(search: Search) -> bool:
+    """Whether a store is read: data, or simulated signals that tell efficiencies of published counts."""
+    return not stated(search) or bool(search.decays)
+
+
 def unbinned(search: Search) -> bool:
     """Whether the likelihood is that of the candidates themselves."""
     return search.method.likelihood == "unbinned"

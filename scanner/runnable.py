@@ -158,7 +158,6 @@ def check_runnable(search: Search) -> None:
     beyond = {
         **_beyond_axes(search),
         **_beyond_models(search),
-        "decays in flight of published counts": bool(search.decays) and stated(search),
         **beyond_templates(search),
         **_beyond_inputs(search),
     }

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from scanner.definition import Search
+from scanner.engine import stated
 from scanner.errors import InputError
 from scanner.reading.histogram import Histogram
 from scanner.windows.backgrounds import Simulated
@@ -24,7 +25,12 @@ def uses_simulation(search: Search) -> bool:
 
 
 def used_samples(search: Search, samples: Sequence[Sample]) -> tuple[int, ...]:
-    """Return the numbers of the samples that a scan reads: data, and the simulation that it asks for."""
+    """Return the numbers of the samples that a scan reads: data, and the simulation that it asks for.
+
+    None where the counts are published.
+    """
+    if stated(search):
+        return ()
     others = {process.process for process in search.simulation if process.role in ("signal", "control")}
     found = [number for number, sample in enumerate(samples) if sample.kind in DATA_LIKE]
     if uses_templates(search):

@@ -89,7 +89,7 @@ def run_stated(run: Run, block: FitBlock) -> Arrays:
     for number in range(len(run.search.configurations)):
         for index, point in enumerate(outer_points(run.search)):
             found = scan_stated(
-                run.search,
+                run.at(number, index),
                 run.grids[block.region],
                 slice(block.first, block.last),
                 configuration=number,

@@ -25,7 +25,7 @@ def make_plan(search: Search, store: EventStore, url: str, options: Options) -> 
     data = [sample.kind in DATA_LIKE for sample in store.samples]
     used = {*counted.used_samples(search, store.samples), *lived.signal_samples(search, store.samples)}
     shards = [(shard.index, shard.rows) for shard in store.shards if shard.sample in used]
-    if not any(data[shard.sample] for shard in store.shards):
+    if not engine.stated(search) and not any(data[shard.sample] for shard in store.shards):
         what = "holds zero rows of data" if any(data) else "holds no data"
         raise InputError(
             f"store {url} {what}: ingest files with --kind data, or generate more events of a search"
@@ -40,7 +40,7 @@ def make_plan(search: Search, store: EventStore, url: str, options: Options) -> 
             f"search {search.name!r} does not fit store {url}: {error}\n"
             "Columns get other names by `ingest --columns NAME=OLD`, and new ones by `--derive`."
         ) from None
-    luminosity = store.luminosity or search.luminosity
+    luminosity = search.luminosity if engine.stated(search) else store.luminosity or search.luminosity
     counted.check_simulation(search, store.samples, luminosity)
     return Plan(
         search=search.canonical,
@@ -88,7 +88,7 @@ def plan_of(search: Search, store: str, options: Options) -> Plan:
     InputError
         If a store is missing, or given to a search that has no use for it.
     """
-    if engine.stated(search):
+    if not engine.reads(search):
         if store:
             raise InputError(
                 f"search {search.name!r} states its counts, and reads no events: leave {store} out"

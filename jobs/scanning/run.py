@@ -81,13 +81,13 @@ class Run:
     @cached_property
     def selections(self) -> dict[str, Selection]:
         """The compiled pass of each region."""
-        stored = () if engine.stated(self.search) else tuple(self.store.columns)
+        stored = tuple(self.store.columns) if engine.reads(self.search) else ()
         return engine.selections(self.search, stored)
 
     @cached_property
     def lived_selections(self) -> dict[str, LivedSelection]:
         """The selection of each channel and its decays in flight; none without."""
-        stored = () if engine.stated(self.search) else tuple(self.store.columns)
+        stored = tuple(self.store.columns) if engine.reads(self.search) else ()
         return engine.lived_selections(self.search, stored)
 
     def at(self, configuration: int, point: int) -> Search:

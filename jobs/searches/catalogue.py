@@ -124,7 +124,7 @@ def run(search: Search, folder: Path, executor: Executor, quick: bool) -> xr.Dat
     """Generate the events of a search and scan them; what is there already is taken."""
     store, cube = str(folder / f"{search.name}_events.zarr"), str(folder / f"{search.name}.zarr")
     options = Options(search.method.limit)
-    if engine.stated(search):
+    if not engine.reads(search):
         return scan(search, "", cube, executor=executor, options=options, overwrite=True)
     if not Path(store).exists() or Path(f"{store}.run").exists():
         luminosity = quick_luminosity(search) if quick else search.luminosity

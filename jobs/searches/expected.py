@@ -151,7 +151,7 @@ def places(search: Search) -> tuple[Spot, ...]:
 def _passed(search: Search, folder: Path, executor: Executor, luminosity: float) -> Run:
     """Generate the backgrounds of a search, and read them."""
     store, cube = str(folder / "events.zarr"), str(folder / "limits.zarr")
-    if engine.stated(search):
+    if not engine.reads(search):
         store = ""
     else:
         generate(search, store, executor=executor, luminosity=luminosity, seed=catalogue.SEED)

@@ -142,7 +142,7 @@ class Workbench:
         """Generate backgrounds and signals, and scan them; every number has random numbers of its own."""
         store, cube = str(self.folder / f"{name}_events.zarr"), str(self.folder / f"{name}.zarr")
         how = ScanOptions(self.search.method.limit, self.options.seed)
-        if engine.stated(self.search):
+        if not engine.reads(self.search):
             store = ""
         else:
             generate(

@@ -35,7 +35,7 @@ def _head(search: Search) -> Iterator[str]:
     luminosity = "" if search.luminosity is None else f", {search.luminosity:g} fb⁻¹"
     yield f"{where or 'No reference'}{luminosity}. {search.notes}".strip()
     steps = [f"darkscan scan {search.name} -o limits.zarr"]
-    if not engine.stated(search):
+    if engine.reads(search):
         steps = [
             f"darkscan generate {search.name} events.zarr",
             f"darkscan scan {search.name} events.zarr -o limits.zarr",
@@ -101,7 +101,10 @@ def _own_files(search: Search) -> Iterator[str]:
         ]
         text = _table(["channel", "observed", "expected"], counts)
         yield "## With your own numbers"
-        yield "No events are needed: copy the definition, and change its counts."
+        events = (
+            "No events are needed" if not search.decays else "Signals tell efficiencies, and no data are read"
+        )
+        yield f"{events}: copy the definition, and change its counts."
         yield text
         return
     stored = [(name, column) for name, column in search.columns.items() if column.expression is None]

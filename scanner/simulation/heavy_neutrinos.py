@@ -7,7 +7,6 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from scanner.constants import MASS_MUON, MASS_PION, MASS_TAU
-from scanner.errors import InputError
 from scanner.simulation import detector, displaced, flight, kinematics, tau_pairs
 from scanner.simulation.base import Columns, Parameters, Process, as_columns
 from scanner.simulation.phase_space import pair_masses
@@ -18,10 +17,10 @@ Array = NDArray[np.float64]
 MUONS = 1
 """Number of the final state of two muons in `displaced.DAUGHTERS`."""
 HEAVY_NEUTRINO_COLUMNS = {
-    "m_mumu": "GeV", "m_pipi": "GeV", "r_vertex": "cm", "l_proper": "cm", "ctau": "cm",
+    "m_mumu": "GeV", "m_pipi": "GeV", "r_vertex": "cm", "l_proper": "cm", "ctau": "cm", "ctau_least": "cm",
 }  # fmt: skip
 """Mass of the pair, and as pions; distance of its vertex from the beams; proper decay length, and the mean
-that was generated."""
+that was generated, or the largest and the least of means that are even in the logarithm."""
 
 
 class TauHeavyNeutrino(Process):
@@ -35,7 +34,7 @@ class TauHeavyNeutrino(Process):
         "the resolution of prompt ones and an efficiency by radius that is a default, as is identification"
     )
     parameters: ClassVar[tuple[str, ...]] = (
-        "mass", "ctau", "cross_section", "branching_fraction", "coupling",
+        "mass", "ctau", "ctau_least", "cross_section", "branching_fraction", "coupling",
     )  # fmt: skip
     columns: ClassVar[dict[str, str]] = HEAVY_NEUTRINO_COLUMNS
 
@@ -47,15 +46,13 @@ class TauHeavyNeutrino(Process):
 
     def generate(self, events: int, rng: Generator, sqrt_s: float, parameters: Parameters) -> Columns:
         """Return one candidate for every event with a pion and two muons."""
-        self.check(parameters)
-        mass = mass_between(self.name, parameters, 2 * MASS_MUON, MASS_TAU - MASS_PION)
-        ctau = float(parameters.get("ctau", 10.0))
-        if ctau < 0:
-            raise InputError(f"process {self.name}: ctau = {ctau} cm must not be negative")
+        mass = mass_between(self.name, parameters, *self.mass_range(parameters, sqrt_s))
+        least, most = flight.lifetime_range(self.name, parameters, 10.0)
         tau, _ = tau_pairs.pairs(rng, events, sqrt_s)
         decay = kinematics.two_body(MASS_TAU, MASS_PION, mass, kinematics.isotropic(rng, events))
         pion, heavy = (kinematics.to_laboratory(kinematics.boost_with(k, tau, MASS_TAU)) for k in decay)
-        proper, vertex = flight.vertices(heavy, mass, ctau, rng)
+        means = flight.lifetimes(rng, events, least, most)
+        proper, vertex = flight.vertices(heavy, mass, means, rng)
         muons = _muons(rng, heavy, mass)
         kept = displaced.pair_found(muons, vertex, MUONS, rng) & detector.tracks_found(pion, rng)
         seen = np.stack([detector.smear_tracks(k, MASS_MUON, rng) for k in muons])
@@ -63,9 +60,15 @@ class TauHeavyNeutrino(Process):
         values = {
             "m_mumu": kinematics.mass(seen.sum(axis=0)), "m_pipi": displaced.as_mass(seen, MASS_PION),
             "r_vertex": np.abs(flight.radius(vertex) + error), "l_proper": proper,
-            "ctau": np.full(events, ctau),
+            "ctau": np.full(events, most), "ctau_least": np.full(events, least),
         }  # fmt: skip
         return as_columns(np.flatnonzero(kept), {name: value[kept] for name, value in values.items()})
+
+    def mass_range(self, parameters: Parameters, sqrt_s: float) -> tuple[float, float]:
+        """Return the masses between the threshold of two muons and the end of the τ decay."""
+        del sqrt_s
+        self.check(parameters)
+        return 2 * MASS_MUON, MASS_TAU - MASS_PION
 
 
 def _muons(rng: Generator, heavy: Array, mass: float) -> Array:

@@ -120,6 +120,7 @@ def lived_search(
         If the simulated masses do not reach the ends of the scan.
     """
     values = {**search.configurations[configuration].parameters, **outer_points(search)[point]}
+    _check_precision(search, signals, values, point)
     channels = {
         name: _with_efficiency(search, name, channel, signals.get(name, ()), values, point)
         for name, channel in search.channels.items()
@@ -141,10 +142,7 @@ def _with_efficiency(
 ) -> Channel:
     told = _best(signals, point)
     _check_masses(search, name, channel, [signal.mass for signal in told], values)
-    matters = NEGLIGIBLE ** (1.0 / max(len(search.decays), 1))
     mass = np.array([signal.mass for signal in told])
-    for signal in told:
-        _check_precision(name, signal, values, point, matters)
     efficiency = np.array([signal.efficiency[point] for signal in told])
     error = np.array([signal.error[point] for signal in told])
     stated = channel.efficiency or search.signal.stated_efficiency
@@ -182,16 +180,35 @@ def _between(search: Search, mass: Floats, values: Floats) -> NumberFunction:
 
 
 def _check_precision(
-    channel: str, signal: Lived, values: Mapping[str, float], point: int, matters: float
+    search: Search, signals: Mapping[str, Sequence[Lived]], values: Mapping[str, float], point: int
 ) -> None:
-    """Refuse an efficiency that a few rows of large weight tell, where it is not negligible."""
-    efficiency, effective = signal.efficiency, signal.effective[point]
-    if efficiency[point] > matters * efficiency.max() and effective < FEWEST:
-        where = ", ".join(f"{name} = {value:g}" for name, value in values.items())
-        raise InputError(
-            f"channel {channel!r}: the simulated signal of {signal.mass:g} GeV tells its efficiency at "
-            f"{where} from {effective:.1f} effective rows: generate more, or with a lifetime that is nearer"
-        )
+    """Refuse a mass whose efficiency in all channels few rows tell, where it is not negligible."""
+    matters = NEGLIGIBLE ** (1.0 / max(len(search.decays), 1))
+    rates: dict[float, Floats] = {}
+    variances: dict[float, Floats] = {}
+    for name, channel in search.channels.items():
+        for signal in _best(signals.get(name, ()), point):
+            share = _fraction(channel, signal.mass, values)
+            rates[signal.mass] = rates.get(signal.mass, 0.0) + share * signal.efficiency
+            variances[signal.mass] = variances.get(signal.mass, 0.0) + (share * signal.error) ** 2
+    for mass, rate in rates.items():
+        variance = variances[mass][point]
+        if rate[point] > matters * rate.max() and rate[point] ** 2 < FEWEST * variance:
+            where = ", ".join(f"{name} = {value:g}" for name, value in values.items())
+            raise InputError(
+                f"the simulated signals of {mass:g} GeV tell the efficiency at {where} from "
+                f"{rate[point] ** 2 / variance:.1f} effective rows: generate more, or of a nearer lifetime"
+            )
+
+
+def _fraction(channel: Channel, mass: float, values: Mapping[str, float]) -> float:
+    """Return the branching fraction into a channel, 1 where none is stated and 0 beyond what is."""
+    stated = channel.branching_fraction
+    if stated is None:
+        return 1.0
+    grid = () if stated.table is None else stated.table.grids[0]
+    inside = stated.outside == "clamp" or not grid or grid[0] <= mass <= grid[-1]
+    return float(stated(np.array([mass]), **values)[0]) if inside else 0.0
 
 
 def _check_masses(

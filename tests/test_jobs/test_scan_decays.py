@@ -6,7 +6,7 @@ import pytest
 from jobs.executors import SerialExecutor
 from jobs.generate import generate
 from jobs.scan import scan
-from scanner import definition
+from scanner import definition, simulation
 from scanner.errors import InputError
 from scanner.models import MODELS
 from storage.events import EventStore
@@ -115,14 +115,69 @@ def test_a_scan_of_lifetimes_without_signals_says_how_to_get_them(tmp_path):
         run(search, tmp_path)
 
 
-def test_hnl_tau_excludes_an_island(tmp_path):
+@pytest.fixture(scope="module")
+def neutrinos(tmp_path_factory):
+    """A scan of published counts whose efficiencies are those of weighted signals."""
+    folder = tmp_path_factory.mktemp("hnl")
     text = """
 extends: hnl_tau
 scan:
-  m_n: {values: "1.2 GeV"}
+  m_n: {values: "1, 1.2 GeV"}
 method: {limit: auto, toys: 400}
 """
-    cube = scan(definition.parse(text, where="hnl.yaml"), "", str(tmp_path / "c.zarr"), executor=SERIAL)
-    low, high = (float(cube[name].isel(interval=0).squeeze()) for name in ("coupling_low", "coupling_high"))
-    assert 1e-5 < low < high < 0.5
-    assert high / low > 3
+    search = few(definition.parse(text, where="hnl.yaml"), 20_000, (1.0, 1.2))
+    return run(search, folder)
+
+
+def few(search, events, masses):
+    """Return a search whose efficiencies are those of fewer signals."""
+    made = tuple(
+        p.model_copy(update={"events": events, "masses": masses}) if p.role == "efficiency" else p
+        for p in search.simulation
+    )
+    return definition.from_json(search.changed(simulation=made).canonical)
+
+
+def test_published_counts_are_the_data_of_decays_that_are_weighted(neutrinos):
+    cube = neutrinos
+    assert cube.attrs["data_kind"] == "published counts"
+    assert cube["branching_fraction_limit"].dims == ("ctau_n", "m_n")
+    assert (cube["n_observed"] == 1).all()
+    seen = cube["efficiency"].to_numpy() > 0.0
+    assert seen[3:].all()
+    rate = cube["branching_fraction_limit"] * cube["efficiency"] * 2 * 836e6
+    np.testing.assert_allclose(rate.to_numpy()[seen], cube["yield_limit"].to_numpy()[seen], rtol=1e-9)
+
+
+def test_weighted_efficiencies_are_those_of_signals_of_each_lifetime(neutrinos):
+    cube = neutrinos
+    for ctau in (1.0, 10.0, 100.0, 1000.0):
+        events = simulation.generate_chunk(
+            "tau_heavy_neutrino", 40_000, (5, int(ctau)), sqrt_s=10.58, parameters={"mass": 1.0, "ctau": ctau}
+        )
+        far, pions = events["r_vertex"] > 15, events["m_pipi"]
+        found = np.count_nonzero(far & ((pions > 0.52) | (pions < 0.42))) / 40_000
+        ours = float(cube["efficiency"].sel(m_n=1.0).sel(ctau_n=ctau, method="nearest"))
+        assert ours == pytest.approx(found, abs=5 * np.sqrt(found / 40_000) + 0.06 * found)
+
+
+def test_the_mixing_is_excluded_in_an_island_whose_ends_are_those_of_its_rate(neutrinos):
+    cube = neutrinos
+    model = MODELS["heavy_neutral_lepton"]
+    for mass in (1.0, 1.2):
+        at = cube.sel(m_n=mass)
+        low, high = (at[name].to_numpy() for name in ("coupling_low", "coupling_high"))
+        assert low.shape == (1,)
+        assert 1e-5 < low[0] < high[0] < 0.5
+        assert high[0] / low[0] > 3
+        assert not at["coupling_low_open"].any()
+        assert not at["coupling_high_open"].any()
+        reach = model.production(mass, 10.58) * model.branching_fraction(mass, "nu_mu_mu")
+        mixing = np.geomspace(1e-6, 1.0, 20_001)
+        ctau = model.decay_length(mass) / mixing
+        logs = np.log(at["branching_fraction_limit"])
+        with np.errstate(invalid="ignore"):
+            limit = np.exp(np.interp(np.log(ctau), np.log(at["ctau_n"]), logs))
+        excluded = mixing[(reach * mixing > limit) & (ctau > 0.1) & (ctau < 1e5)]
+        np.testing.assert_allclose([low[0], high[0]], excluded[[0, -1]], rtol=2e-3)
+        assert np.all(np.diff(np.log(excluded)) < 1e-3)  # one island

@@ -130,7 +130,7 @@ def test_the_efficiency_of_a_single_channel_is_that_of_the_search():
     [
         ([lived(0.5, [100, 200]), lived(1.0, [100, 200])], "from 0.5 to 1 GeV"),
         ([], "at no mass"),
-        ([lived(0.5, [100, 200]), lived(2.0, [100, 200], [100, 8000])], "5.0 effective rows"),
+        ([lived(0.5, [100, 200]), lived(2.0, [100, 200], [100, 16_000])], "5.0 effective rows"),
     ],
 )
 def test_signals_that_do_not_tell_the_efficiency_are_refused(signals, message):

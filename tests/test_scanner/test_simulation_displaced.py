@@ -168,20 +168,6 @@ def test_rates_of_heavy_neutrinos():
     assert pytest.approx(836e6, rel=0.01) == tau_pairs.CROSS_SECTION * 915
 
 
-@pytest.mark.parametrize(
-    ("channel", "mass", "u2"), [("heavy", 1.0, 1e-2), ("heavy", 1.4, 1e-3), ("light", 0.5, 1e-1)]
-)
-def test_efficiencies_of_hnl_tau_are_what_the_generator_gives(channel, mass, u2):
-    search = definition.load("hnl_tau")
-    ctau = float(MODELS["heavy_neutral_lepton"].decay_length(mass)) / u2
-    columns = chunk("tau_heavy_neutrino", 6, mass=mass, ctau=ctau)
-    pions = columns["m_pipi"]
-    kept = (columns["r_vertex"] > 15) & ((pions > 0.52) if channel == "heavy" else (pions < 0.42))
-    found = np.count_nonzero(kept) / EVENTS
-    stated = float(search.channels[channel].efficiency(mass, u2=u2))
-    assert found == pytest.approx(stated, abs=5 * math.sqrt(found * (1 / EVENTS + 1 / 16_000)))
-
-
 def test_dark_higgsstrahlung_has_the_angles_of_its_amplitude(rng):
     m_a, m_h = 3.0, 1.0
     aprime, hprime = inelastic.higgsstrahlung(rng, EVENTS, m_a, m_h, SQRT_S)

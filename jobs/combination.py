@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -14,6 +15,7 @@ from jobs.scanning.run import Run
 from scanner import runnable
 from scanner.constants import QUANTILES
 from scanner.cube import variable_attributes
+from scanner.definition import Search
 from scanner.errors import InputError
 from scanner.interpretation import Exposure, Place, bound_model, events_per_rate, production_per_coupling
 from scanner.likelihoods.binned import BinnedProblem
@@ -200,46 +202,17 @@ def _share(one: Member, windows: NDArray[np.int64], unit: Floats, shared: Sequen
     return scaled(problem, one.events[windows] / unit)
 
 
+RESULTS = ("signal_yield", "signal_yield_error", "p_local", "z_local", "yield_limit", "status", "method")
+"""What a combined cube takes over from the limits as it is."""
+
+
 def _cube(runs: Sequence[Run], members: Sequence[Member], found: Sequence[Combined]) -> xr.Dataset:
     search, mass = runs[0].search, members[0].mass
     axis, size = search.scan_axis.name, len(mass)
-    power = bound_model(search.model).power if search.model is not None else 1
-    columns: dict[str, NDArray[np.generic]] = {
-        name: np.full(size, np.nan)
-        for name in (
-            "signal_yield",
-            "signal_yield_error",
-            "p_local",
-            "z_local",
-            "yield_limit",
-            "coupling_limit",
-        )
-    }
-    columns |= {
-        f"{name}_expected": np.full((size, len(QUANTILES)), np.nan)
-        for name in ("yield_limit", "coupling_limit")
-    }
-    columns |= {
-        "status": np.full(size, VETOED, np.uint8),
-        "method": np.zeros(size, np.uint8),
-        "searches": np.zeros(size, np.int64),
-    }
+    columns = _empty(size)
     for group in found:
-        limits, rows = group.limits, group.rows
-        for name in (
-            "signal_yield",
-            "signal_yield_error",
-            "p_local",
-            "z_local",
-            "yield_limit",
-            "status",
-            "method",
-        ):
-            columns[name][rows] = getattr(limits, name)
-        columns["yield_limit_expected"][rows] = limits.expected
-        columns["coupling_limit"][rows] = (limits.yield_limit / group.unit) ** (1 / power)
-        columns["coupling_limit_expected"][rows] = (limits.expected / group.unit[:, None]) ** (1 / power)
-        columns["searches"][rows] = group.searches
+        for name, values in _values(search, group).items():
+            columns[name][group.rows] = values
     attributes = {"units": "1", "long_name": "searches that have a window at the mass"}
     variables = {
         name: (
@@ -254,10 +227,30 @@ def _cube(runs: Sequence[Run], members: Sequence[Member], found: Sequence[Combin
         "region": (axis, np.full(size, "all")),
         "quantile": ("quantile", np.array(QUANTILES), {"units": "1"}),
     }
-    known = {
-        "search": search.name,
-        "title": search.title,
-        "confidence_level": search.confidence_level,
-        "sqrt_s": search.sqrt_s,
+    known = {name: getattr(search, name) for name in ("title", "confidence_level", "sqrt_s")}
+    return xr.Dataset(variables, coordinates, {"search": search.name, **known})
+
+
+def _empty(size: int) -> dict[str, NDArray[np.generic]]:
+    """Return the columns of a cube of masses that no search has a window at."""
+    numbers = [*RESULTS[:-2], "coupling_limit"]
+    bands = ["yield_limit_expected", "coupling_limit_expected"]
+    return {
+        **{name: np.full(size, np.nan) for name in numbers},
+        **{name: np.full((size, len(QUANTILES)), np.nan) for name in bands},
+        "status": np.full(size, VETOED, np.uint8),
+        "method": np.zeros(size, np.uint8),
+        "searches": np.zeros(size, np.int64),
     }
-    return xr.Dataset(variables, coordinates, known)
+
+
+def _values(search: Search, group: Combined) -> dict[str, Any]:
+    """Return the columns of a group's masses."""
+    limits = group.limits
+    power = 1.0 / (bound_model(search.model).power if search.model is not None else 1)
+    return {name: getattr(limits, name) for name in RESULTS} | {
+        "yield_limit_expected": limits.expected,
+        "coupling_limit": (limits.yield_limit / group.unit) ** power,
+        "coupling_limit_expected": (limits.expected / group.unit[:, None]) ** power,
+        "searches": group.searches,
+    }

@@ -86,12 +86,8 @@ def ingest(
         )
 
     opened = [source(path) for path in files]
-    if tree and not any(file.table.form == "root" for file in opened):
-        raise InputError(f"--tree {tree} is for ROOT files, and {files[0]} is none: leave it out")
     names = _same_names(opened)
-    unknown = [name for name in written if name not in names]
-    if unknown:
-        raise InputError(f"--unit {unknown[0]}: there is no such column; there are {', '.join(names)}")
+    _refuse_needless(opened, tree, written, names)
     scale = {name: quantity.value for name, quantity in written.items()}
     origin = tuple(file.origin() for file in opened)
     made = Sample(
@@ -109,6 +105,10 @@ def ingest(
         with progress("ingest", sum(path.stat().st_size for path in files), "B") as advance:
             batches = _batches(files, partial(source, scale=scale), advance)
             target.append(made, _some(batches, files), non_finite=non_finite)
+    return _report(store, target, notes)
+
+
+def _report(store: str, target: EventStore, notes: list[str]) -> dict[str, Any]:
     return {
         "store": store,
         "rows": target.rows,
@@ -153,6 +153,17 @@ def _same_names(opened: Sequence[Source]) -> tuple[str, ...]:
                 f"{other.path} and {first.path} differ in the columns {odd}: choose common ones by --columns"
             )
     return first.names
+
+
+def _refuse_needless(
+    opened: Sequence[Source], tree: str | None, written: Mapping[str, object], names: Sequence[str]
+) -> None:
+    """Refuse options that are about nothing in the files."""
+    if tree and not any(file.table.form == "root" for file in opened):
+        raise InputError(f"--tree {tree} is for ROOT files, and {opened[0].path} is none: leave it out")
+    unknown = [name for name in written if name not in names]
+    if unknown:
+        raise InputError(f"--unit {unknown[0]}: there is no such column; there are {', '.join(names)}")
 
 
 def _left_out(opened: Sequence[Source]) -> list[str]:

@@ -7,21 +7,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_ndtr, ndtr, ndtri
+from scipy.special import log_ndtr, ndtr, ndtri, ndtri_exp
 
 from scanner.constants import QUANTILES
 from scanner.kernels.constrained.batch import ERROR, INFORMATION, LIVE, NLL
 from scanner.kernels.linear import hypotheses, window
 from scanner.likelihoods.binned import BinnedProblem, Floats
 from scanner.likelihoods.constrained import ConstrainedFit, Mask, asimov, fit_constrained
-from scanner.stats.profiling import EVALUATIONS, Bracket, Profile, crossing
+from scanner.stats.profiling import EVALUATIONS, Bracket, Profile, crossing, crossings
+from scanner.stats.spread_series import Background, spread_series
 
-CLOSE_LIMIT = 3e-5
+CLOSE_LIMIT = 1e-4
 """Relative Newton step of the observed limit after which it is known to about its square."""
 NOTHING = 1e-7
 """Limit over its first guess below which every yield is excluded."""
-VISITS = ((2, 2), (1, 2), (3, 2), (0, 1), (4, 3))
-"""Order of the bands, each with the one whose spread its guess takes."""
 TRIED = np.array([0, window.NEWTON, window.NEWTON | window.INTERIOR])
 """Bits of the minimisers that a number of attempts stands for."""
 ROOT_2PI = np.sqrt(2.0 * np.pi)
@@ -85,7 +84,7 @@ def _errors(problem: BinnedProblem, free: ConstrainedFit) -> Floats:
     return errors
 
 
-def bands(problem: BinnedProblem, pair: Pair, targets: Floats, chosen: Mask) -> tuple[Profile, Floats]:
+def bands(problem: BinnedProblem, pair: Pair, targets: Floats, chosen: Mask) -> tuple[Background, Floats]:
     """Return the Asimov profile and the yields where √q_A with the sign of the yield is each target.
 
     Parameters
@@ -99,26 +98,19 @@ def bands(problem: BinnedProblem, pair: Pair, targets: Floats, chosen: Mask) -> 
 
     Returns
     -------
-    profile : Profile
-        Of the Asimov data without signal.
+    background : Background
+        The Asimov data without signal.
     yields : (W, 5) float
         NaN where there is none.
     """
     data = asimov(problem, pair.null)
-    zeros = np.zeros(problem.windows)
     reference = fit_constrained(data, np.full(problem.windows, np.nan), pair.null.theta, chosen)
-    profile = Profile(data, reference)
-    yields = np.full((problem.windows, len(targets)), np.nan)
-    spreads = np.tile(reference.numbers[:, ERROR], (len(targets), 1))
-    for i, near in VISITS:
-        if targets[i] == 0.0:
-            yields[chosen, i] = 0.0
-            continue
-        size, side = np.full_like(zeros, abs(targets[i])), np.full_like(zeros, np.sign(targets[i]))
-        yields[:, i] = crossing(profile, zeros, side, size, size * spreads[near], chosen)
-        if targets[i] * targets[near] > 0.0:
-            spreads[i] = yields[:, i] / targets[i]
-    return profile, yields
+    profile, spread = Profile(data, reference), reference.numbers[:, ERROR]
+    smooth = chosen & reference.found & bool(targets[0] > 0.0)
+    series = spread_series(profile, spread, targets, smooth)
+    spreads = np.array([series.spread(target)[0] for target in targets])
+    yields = crossings(profile, spread, np.where(smooth, spreads, np.nan), targets, chosen & ~series.holds)
+    return Background(profile, series), np.where(series.holds[:, None], targets * spreads.T, yields)
 
 
 def limits(
@@ -140,13 +132,14 @@ def limits(
         Windows to limit.
     """
     chosen = chosen & pair.found
-    profile, expected = bands(problem, pair, np.maximum(targets, 0.0), chosen)
+    background, expected = bands(problem, pair, np.maximum(targets, 0.0), chosen)
     found = np.full((problem.windows, 1 + len(QUANTILES)), np.nan)
     found[:, 1:] = expected
     positive = pair.free.yields > 0.0
     data = Profile(problem, _either(positive, pair.free, pair.null))
-    spread = np.where(expected[:, 2] > 0.0, expected[:, 2], 1.0)
-    found[:, 0] = _observed(data, profile, pair.free.yields, spread, alpha, criterion, chosen)
+    sigma = expected[:, 2] / targets[2] if targets[2] > 0.0 else background.series.parts[0]
+    guess = _gaussian_limit(pair.free.yields, sigma, alpha, criterion)
+    found[:, 0] = _observed(data, background, pair.free.yields, guess, alpha, criterion, chosen)
     found[~np.all(np.isfinite(found), axis=1)] = np.nan
     return found
 
@@ -171,6 +164,15 @@ def cls_values(problem: BinnedProblem, yields: Floats) -> Floats:
     return values
 
 
+def _gaussian_limit(best: Floats, sigma: Floats, alpha: float, criterion: str) -> Floats:
+    """Return the limits of Gaussian measurements, s = ŝ + σΦ⁻¹(1−αΦ(ŝ/σ)), by CLs+b without Φ(ŝ/σ)."""
+    spread = np.where(sigma > 0.0, sigma, 1.0)
+    z = best / spread
+    logs = np.log(alpha) + (log_ndtr(z) if criterion == "cls" else 0.0)
+    limit: Floats = best - spread * ndtri_exp(logs)
+    return np.maximum(limit, np.maximum(best, 0.0) + 0.1 * spread)
+
+
 def _either(mask: Mask, yes: ConstrainedFit, no: ConstrainedFit) -> ConstrainedFit:
     """Return the one fit or the other, window by window, as far as a profile refers to it."""
     rows = mask[:, None]
@@ -184,16 +186,16 @@ def _either(mask: Mask, yes: ConstrainedFit, no: ConstrainedFit) -> ConstrainedF
 
 def _observed(
     data: Profile,
-    background: Profile,
+    background: Background,
     best: Floats,
-    spread: Floats,
+    guess: Floats,
     alpha: float,
     criterion: str,
     chosen: Mask,
 ) -> Floats:
     """Return the yields above the best fit where CLs or CLs+b is α, by Newton's method on its logarithm."""
     lowest = np.maximum(best, 0.0)
-    bracket = Bracket(lowest.copy(), np.full(len(best), np.inf), lowest + spread)
+    bracket = Bracket(lowest.copy(), np.full(len(best), np.inf), guess)
     smallest, result, active = NOTHING * bracket.x, np.full(len(best), np.nan), chosen.copy()
     for _ in range(EVALUATIONS):
         if not active.any():

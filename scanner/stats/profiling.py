@@ -12,10 +12,12 @@ from scanner.likelihoods.binned import BinnedProblem, Floats
 from scanner.likelihoods.constrained import ConstrainedFit, Mask, fit_constrained
 
 EVALUATIONS = 100
-CLOSE_ROOT = 1e-5
+CLOSE_ROOT = 1e-4
 """Relative distance from a target of √(−2 ln λ) from which a step ends within about its square."""
 KICK = 0.3
 """Standard deviations by which nuisances are moved off a saddle, where Newton's method ends by symmetry."""
+VISITS = ((2, 2), (1, 2), (3, 2), (0, 1), (4, 3))
+"""Order of the bands, each with the one whose spread its guess takes."""
 EDGE = 1e-9
 """Relative width of the bracket of a yield beyond which some bin is negative."""
 
@@ -143,7 +145,37 @@ def crossing(
         bracket.step(active, found & (root < target), point)
         done = found & (np.abs(root - target) <= CLOSE_ROOT * target)
         edge = lost & (direction < 0.0) & bracket.is_narrow()
-        result = np.where(done, best + direction * bracket.x, result)
+        result = np.where(done, best + direction * point, result)
         result = np.where(edge, best + direction * bracket.low, result)
         active &= ~(done | edge | (lost & (direction > 0.0)))
     return np.where(active & by_failure & (direction < 0.0), best + direction * bracket.low, result)
+
+
+def crossings(profile: Profile, start: Floats, guesses: Floats, targets: Floats, chosen: Mask) -> Floats:
+    """Return the yields (W, 5) where √(−2 ln λ), with the sign of the yield, is each target.
+
+    Parameters
+    ----------
+    profile : Profile
+        Of Asimov data without signal.
+    start : (W,) float
+        Spread s/√(−2 ln λ) at s = 0.
+    guesses : (5, W) float
+        Of the spread at the targets; where one is NaN that of the target next to it is taken.
+    targets : (5,) float
+        Rising.
+    chosen : (W,) bool
+        Windows to look at; NaN in others, and where there is none.
+    """
+    zeros, yields = np.zeros(start.size), np.full((start.size, len(targets)), np.nan)
+    spreads = np.tile(start, (len(targets), 1))
+    for i, near in VISITS if chosen.any() else ():
+        if targets[i] == 0.0:
+            yields[chosen, i] = 0.0
+            continue
+        size, side = np.full_like(zeros, abs(targets[i])), np.full_like(zeros, np.sign(targets[i]))
+        first = size * np.where(guesses[i] > 0.0, guesses[i], spreads[near])
+        yields[:, i] = crossing(profile, zeros, side, size, first, chosen)
+        if targets[i] * targets[near] > 0.0:
+            spreads[i] = yields[:, i] / targets[i]
+    return yields

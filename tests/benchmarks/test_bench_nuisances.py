@@ -31,7 +31,7 @@ LIMIT_GROUP = "limit with 10 nuisances and bands: 100 bins, 50 thousand events a
 BOUND = (
     "three passes with the Hessian's sums over bins and a solve of 14 parameters; then the copy of the window"
 )
-LIMIT_BOUND = "22 profile fits, each with a copy of the window and one to three passes"
+LIMIT_BOUND = "ten fits, each with a copy of the window and one to three passes"
 LEVEL = 0.95
 
 

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scanner.definition import Search
 from scanner.errors import InputError
 from scanner.models import CouplingModel, get
+from scanner.schema.functions import NumberFunction
 from scanner.schema.statistics import Model
 
 Floats = NDArray[np.float64]
@@ -169,13 +170,26 @@ def bound_model(reference: Model, place: Place | None = None) -> CouplingModel:
 
 
 def production_per_coupling(search: Search, reference: Model, model: CouplingModel, place: Place) -> Floats:
-    """Return production times branching fraction at unit coupling, (W,)."""
-    reach = model.production(place.mass, search.sqrt_s)
+    """Return production times branching fraction at unit coupling, (W,).
+
+    Where an interpretation has an efficiency of its own, it is what the signal's efficiency would see.
+    """
+    reach = np.asarray(model.production(place.mass, search.sqrt_s))
+    if reference.efficiency is not None:
+        reach = reach * _relative_efficiency(search, reference.efficiency, place)
     if reference.branching_fraction is not None:
         return np.asarray(reach * reference.branching_fraction(place.mass, **place.values))
     if reference.final_state is not None:
         return np.asarray(reach * model.branching_fraction(place.mass, reference.final_state))
-    return np.asarray(reach)
+    return reach
+
+
+def _relative_efficiency(search: Search, own: NumberFunction, place: Place) -> Floats:
+    """Return an efficiency over that of the signal, 0 where the latter is."""
+    known = search.signal.efficiency(place.mass, **place.values)
+    found = np.zeros_like(known)
+    np.divide(own(place.mass, **place.values), known, out=found, where=known > 0.0)
+    return found
 
 
 def coupling_limit(

@@ -212,6 +212,11 @@ def _beyond_models(search: Search) -> dict[str, bool]:
         f"a coupling of {reference.name}, whose production is a {bound_model(reference).quantity}, from a "
         f"{limited}: change the normalisation": limited not in (None, bound_model(reference).quantity)
         for _, reference in ordered(search)
+    } | {
+        "an efficiency of an interpretation with several channels or decays in flight": any(
+            reference.efficiency is not None for _, reference in ordered(search)
+        )
+        and (len(search.channels) > 1 or bool(search.decays))
     }
 
 

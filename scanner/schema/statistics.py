@@ -142,13 +142,16 @@ def _name_only(raw: Any) -> Any:
 class Model(Sourced):
     """A coupling model and the final state in which it is searched; one interpretation of the limit."""
 
-    inherited = ("branching_fraction",)
+    inherited = ("branching_fraction", "efficiency")
 
     name: Name
     title: Title = ""
     final_state: Name | None = None
     branching_fraction: NumberFunction | None = Field(
         default=None, description="in place of the model's own branching fraction"
+    )
+    efficiency: NumberFunction | None = Field(
+        default=None, description="of this interpretation, in place of that of the signal"
     )
     parameters: dict[FreeName, float | str] = Field(
         default_factory=dict, description="of the model: quantities, or words such as 'radiator: mu_mu'"

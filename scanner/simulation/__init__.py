@@ -15,7 +15,13 @@ from scanner.simulation.dark_higgs import DarkHiggsDimuon
 from scanner.simulation.dimuon_backgrounds import RadiatedDimuon, TauPairDimuon, TwoPhotonDimuon
 from scanner.simulation.displaced import DisplacedCombinations, KaonScalar
 from scanner.simulation.four_muons import FourMuons, MuMuScalar, MuMuZPrime
-from scanner.simulation.four_tracks import MuMuZPrimeTauTau, TauTauPair, TauTauScalar
+from scanner.simulation.four_tracks import (
+    MuMuALPTauTau,
+    MuMuScalarTauTau,
+    MuMuZPrimeTauTau,
+    TauTauPair,
+    TauTauScalar,
+)
 from scanner.simulation.heavy_neutrinos import TauHeavyNeutrino
 from scanner.simulation.inelastic import FourTracks, InelasticDarkHiggs
 from scanner.simulation.lambda_invisible import LambdaCombinations, LambdaInvisible
@@ -54,7 +60,7 @@ PROCESSES: dict[str, Process] = {
         *(LambdaInvisible(), LambdaCombinations()),
         *(InelasticDarkHiggs(), FourTracks(), TauHeavyNeutrino()),
         *(DarkHiggsSix(), SixTracks(), DarkoniumSix(), RadiativeSixTracks()),
-        *(MuMuZPrimeTauTau(), TauTauScalar(), TauTauPair()),
+        *(MuMuZPrimeTauTau(), MuMuScalarTauTau(), MuMuALPTauTau(), TauTauScalar(), TauTauPair()),
         *(MuMuInvisible(), EMuInvisible(), MuMuLost(), TauTauLost(), EEMuMu()),
         *(FallingSpectrum(), Peak()),
     )

@@ -156,9 +156,10 @@ class MuMuZPrimeTauTau(Process):
     )
     parameters: ClassVar[tuple[str, ...]] = ("mass", "cross_section", "coupling")
     columns: ClassVar[dict[str, str]] = TRACK_COLUMNS
+    kind: ClassVar[str] = "vector"
 
     def cross_section(self, sqrt_s: float, parameters: Parameters) -> float:
-        """Return σ×B(Z′ → τ⁺τ⁻) [fb]: as given by `cross_section`, or from `coupling`."""
+        """Return σ×B(X → τ⁺τ⁻) [fb]: as given by `cross_section`, or from `coupling`."""
         self.check(parameters)
         return signal_cross_section(self.name, "zprime_lmu_ltau", "tau_tau", sqrt_s, parameters)
 
@@ -167,7 +168,25 @@ class MuMuZPrimeTauTau(Process):
         self.check(parameters)
         top = radiation.threshold(sqrt_s)
         mass = np.full(events, mass_between(self.name, parameters, 2 * MASS_TAU, top))
-        return candidates(*events_with(rng, "vector", mass, "mu_mu", "tau_tau", sqrt_s), sqrt_s, rng)
+        return candidates(*events_with(rng, self.kind, mass, "mu_mu", "tau_tau", sqrt_s), sqrt_s, rng)
+
+
+class MuMuScalarTauTau(MuMuZPrimeTauTau):
+    """e⁺e⁻ → μ⁺μ⁻φ, φ → τ⁺τ⁻."""
+
+    name: ClassVar[str] = "mu_mu_scalar_tautau"
+    title: ClassVar[str] = "e⁺e⁻ → μ⁺μ⁻φ, φ → τ⁺τ⁻"
+    parameters: ClassVar[tuple[str, ...]] = ("mass", "cross_section")
+    kind: ClassVar[str] = "scalar"
+
+
+class MuMuALPTauTau(MuMuZPrimeTauTau):
+    """e⁺e⁻ → μ⁺μ⁻a, a → τ⁺τ⁻."""
+
+    name: ClassVar[str] = "mu_mu_alp_tautau"
+    title: ClassVar[str] = "e⁺e⁻ → μ⁺μ⁻a, a → τ⁺τ⁻"
+    parameters: ClassVar[tuple[str, ...]] = ("mass", "cross_section")
+    kind: ClassVar[str] = "pseudoscalar"
 
 
 class TauTauScalar(Process):

@@ -84,6 +84,26 @@ def test_every_interpretation_has_its_limit():
         assert any(np.allclose(value, expected, rtol=1e-12) for value in values)
 
 
+def test_an_interpretation_with_an_efficiency_of_its_own_sees_its_own_events():
+    """g = √(σ_UL ε/(σ₁ ε_own)): as many events of the own efficiency as the limit on the yield allows."""
+    text = (
+        BUMP
+        + LUMINOSITY
+        + "signal: {efficiency: {formula: 0.1 * m, source: user}}\n"
+        + "model: {name: zprime_lmu_ltau, final_state: invisible}\n"
+        + "interpretations:\n"
+        + "  own: {name: zprime_lmu_ltau, final_state: invisible,\n"
+        + "        efficiency: {constant: 20%, source: user}}\n"
+    )
+    search = definition.parse(text)
+    seen = 0.1 * MASS
+    found = physics_limits(search, Place(MASS), YIELD, BANDS, seen, Exposure(100.0))
+    model = MODELS["zprime_lmu_ltau"]
+    rate = model.production(MASS, 10.58) * model.branching_fraction(MASS, "invisible")
+    for name, efficiency in (("coupling_limit", seen), ("coupling_limit_own", 0.2)):
+        np.testing.assert_allclose(100.0 * rate * found[name] ** 2 * efficiency, YIELD, rtol=1e-12)
+
+
 def test_a_model_takes_its_parameters_from_the_scan_and_the_definition():
     text = BUMP + LUMINOSITY + "model: {name: dark_higgsstrahlung}\n"
     _, found = limits(text, 10.0, m_hprime=np.array([0.5, 1.0]))

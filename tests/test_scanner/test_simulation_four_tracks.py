@@ -85,6 +85,28 @@ def test_tables_of_a_definition_are_what_the_generator_gives(name, process, mass
         assert np.mean(np.abs(near - mass) < width * resolution) == pytest.approx(inside, abs=0.03)
 
 
+@pytest.mark.parametrize(
+    ("label", "process", "kind"),
+    [("scalar", "mu_mu_scalar_tautau", "scalar"), ("alp", "mu_mu_alp_tautau", "pseudoscalar")],
+)
+def test_interpretations_have_the_efficiency_of_their_own_events(label, process, kind):
+    search = definition.load("zp_tautau")
+    own = search.interpretations[label].efficiency
+    for mass in (4.0, 8.0):
+        masses = calibrate.true_masses(search, process, mass, 12_000, 31, {})
+        near = np.abs(masses - mass) < 10 * search.signal.resolution(np.array([mass]))
+        stated = float(own(mass))
+        assert np.sum(near) / 12_000 == pytest.approx(stated, abs=4 * np.sqrt(stated / 12_000))
+    momenta, _ = four_tracks.events_with(
+        generator("e", (2,)), kind, np.full(4000, 6.0), "mu_mu", "tau_tau", SQRT_S
+    )
+    vector, _ = four_tracks.events_with(
+        generator("e", (2,)), "vector", np.full(4000, 6.0), "mu_mu", "tau_tau", SQRT_S
+    )
+    energies = [np.sort(p[:2, 0], axis=0).mean(axis=1) for p in (momenta, vector)]
+    assert abs(energies[0][0] - energies[1][0]) > 0.05  # the softer muon tells the spin
+
+
 def test_one_pair_of_leptons_is_chosen():
     columns = generate_chunk("tau_tau_pair", 8000, (4,), sqrt_s=SQRT_S)
     muons = columns["flavour"] == 13

@@ -14,6 +14,8 @@ MASSES = {
     "tau_alpha": 1.0,
     "tau_heavy_neutrino": 1.0,
     "mu_mu_zprime_tautau": 6.0,
+    "mu_mu_scalar_tautau": 6.0,
+    "mu_mu_alp_tautau": 6.0,
 }
 """Masses of signals that 3 GeV does not suit, or where two in a hundred candidates have the same float."""
 RARE = {"tau_pions_as_muons": 30_000}

@@ -6,7 +6,8 @@ the NLL at the minimum over the rest (the envelope theorem), Σ_b (1 − n_b/ν_
 is, to begin with, the Fisher information of φ less what s and c explain of it. That is Gauss and Newton's
 method, which fits the templates linearised around φ, moves φ and linearises anew; the curvature then
 learns from every step. Steps are damped as by Levenberg and Marquardt, so that F never rises. φ stays
-within bounds.
+within bounds. F may have several minima, as a peak may sit on one fluctuation or another: descents begin at a
+start, and at the low places of a lattice between the bounds.
 """
 
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from scanner.kernels.linear.window import NOT_CONVERGED
 from scanner.likelihoods.binned import BinnedProblem, Floats
 from scanner.likelihoods.fit import USABLE, Fit, fit
+from scanner.likelihoods.lattice import lattice_points, low_places
 
 Flags = NDArray[np.bool_]
 
@@ -27,6 +29,8 @@ CLOSE = 1e-7
 STIFF = 1e8
 """Damping at which no step that matters is left."""
 RIDGE = 1e-9
+MINIMA = 4
+"""Low places of a lattice from which a window's descents begin at most."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +76,9 @@ class FloatingProblem:
         Background terms that each window uses.
     core : (W, B) bool
         Bins under the signal.
-    others : tuple of (W, P) float, optional
-        Further starts, where F may have several minima; the lowest is taken.
+    lattice : tuple of P tuples of float, optional
+        Where a lattice is between the bounds, 0 to 1, on which F is searched for further minima; a
+        parameter without any takes the value of the first fit.
     """
 
     counts: Floats
@@ -84,7 +89,7 @@ class FloatingProblem:
     high: Floats
     terms: NDArray[np.int64]
     core: Flags
-    others: tuple[Floats, ...] = ()
+    lattice: tuple[tuple[float, ...], ...] = ()
 
     @property
     def windows(self) -> int:
@@ -116,7 +121,7 @@ class FloatingFit:
 
 
 def fit_floating(
-    problem: FloatingProblem, fixed_yields: Floats | None = None, starts: tuple[Floats, ...] = ()
+    problem: FloatingProblem, fixed_yields: Floats | None = None, start: Floats | None = None
 ) -> FloatingFit:
     """Fit yield, background and the parameters of every window, or all but the yield at fixed yields.
 
@@ -125,14 +130,19 @@ def fit_floating(
     problem : FloatingProblem
     fixed_yields : (W,) float, optional
         Signal yields to hold; NaN leaves a window's yield free.
-    starts : tuple of (W, P) float, optional
-        Starts in place of the problem's own first one.
+    start : (W, P) float, optional
+        Start in place of the problem's own.
     """
     fixed = np.full(problem.windows, np.nan) if fixed_yields is None else np.asarray(fixed_yields)
-    first, *rest = (*(starts or (problem.start,)), *problem.others)
-    best = _descend(problem, fixed, first)
-    for start in rest:
-        _take_lower(best, _descend(problem, fixed, start))
+    first = problem.start if start is None else start
+    best = _descend(problem, fixed, first, np.ones(problem.windows, dtype=np.bool_))
+    if not any(problem.lattice):
+        return best
+    points = lattice_points(problem.lattice, problem.low, problem.high, best.parameters)
+    heights = np.array([_point(problem, fixed, point).linear.nll for point in points])
+    for number in low_places(problem.lattice, heights, MINIMA):
+        begin = np.where((number >= 0)[:, None], np.array(points)[number, np.arange(number.size)], first)
+        _take_lower(best, _descend(problem, fixed, begin, number >= 0))
     return best
 
 
@@ -154,12 +164,12 @@ def _point(problem: FloatingProblem, fixed: Floats, parameters: Floats) -> Float
     return FloatingFit(parameters.copy(), templates, fit(problem.at(templates), fixed, second_opinion=False))
 
 
-def _descend(problem: FloatingProblem, fixed: Floats, start: Floats) -> FloatingFit:
-    """Minimise F from one start; a window stops by itself, whatever the others do."""
+def _descend(problem: FloatingProblem, fixed: Floats, start: Floats, chosen: Flags) -> FloatingFit:
+    """Minimise F from one start in chosen windows; one stops by itself, whatever the others do."""
     free = np.isnan(fixed)
     best = _point(problem, fixed, start)
     gradient, matrix = _curvature(problem, best, free)
-    moving = np.isin(best.linear.status, USABLE)
+    moving = chosen & np.isin(best.linear.status, USABLE)
     damping = np.full(problem.windows, 1e-3)
     for _ in range(STEPS):
         if not moving.any():

@@ -53,7 +53,7 @@ class Profile:
 
     def at(self, yields: Floats) -> Floats:
         """Return 2NLL at given yields, (W,); infinite where there is no fit."""
-        found = fit_floating(self.problem, yields, (self.free.parameters,))
+        found = fit_floating(self.problem, yields, self.free.parameters)
         value: Floats = np.where(np.isfinite(found.linear.nll), 2.0 * found.linear.nll, np.inf)
         return value
 
@@ -75,7 +75,7 @@ def floating_limits(
         The same windows with the parameters held, from which limits are counted: by `auto` below an
         effective background of `scanner.stats.auto.THRESHOLD`, and where no asymptotic limit was found.
     """
-    null = fit_floating(replace(problem, others=()), np.zeros(problem.windows))
+    null = fit_floating(replace(problem, lattice=()), np.zeros(problem.windows))
     data = Profile.of(problem, null)
     limits = _asymptotic(data, null, settings)
     if method == "asymptotic":

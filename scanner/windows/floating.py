@@ -24,8 +24,8 @@ Floats = NDArray[np.float64]
 
 STEP = 1e-4
 """Half the distance, in resolutions or relative, over which the signal's derivatives are taken."""
-ASIDE = 0.6
-"""Further starts of the mass, as a part of its bound."""
+LATTICE = {"mass": (0.0, 0.25, 0.5, 0.75, 1.0), "resolution": (0.0, 0.5, 1.0), "width": (0.0, 0.5, 1.0)}
+"""Where between their bounds parameters of the signal are tried before fits begin."""
 
 
 def floats(search: Search) -> bool:
@@ -66,14 +66,11 @@ class Floating:
     def problem(self, binned: BinnedProblem) -> FloatingProblem:
         """Return the problem of the windows; `binned` has their counts and terms."""
         low, start, high = self._ranges()
-        peak = self.search.signal.floating
-        others: tuple[Floats, ...] = ()
-        if peak.mass is not None:
-            signs = (-ASIDE, ASIDE)
-            others = tuple(np.concatenate([sign * high[:, :1], start[:, 1:]], axis=1) for sign in signs)
-        terms = binned.terms - len(_bends(self.search))
+        names, bends = self.search.signal.floating.names, len(_bends(self.search))
+        lattice = (*(LATTICE[name] for name in names), *(() for _ in range(bends)))
+        terms = binned.terms - bends
         return FloatingProblem(
-            binned.counts, self.templates, self.slopes, start, low, high, terms, self.model.core, others
+            binned.counts, self.templates, self.slopes, start, low, high, terms, self.model.core, lattice
         )
 
     def _ranges(self) -> tuple[Floats, Floats, Floats]:

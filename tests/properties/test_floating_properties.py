@@ -48,6 +48,7 @@ def derivatives(parameters):
     return TemplateSlopes(bent, background)
 
 
+LATTICE = ((0.0, 0.25, 0.5, 0.75, 1.0), (0.0, 0.5, 1.0), ())
 BOUNDS = np.array([[MASS - 0.03, MASS + 0.03], [0.6 * WIDTH, 1.5 * WIDTH], [-5.0, 5.0]])
 
 
@@ -55,10 +56,9 @@ def problem(counts):
     windows = len(counts)
     low, high = (np.tile(ends, (windows, 1)) for ends in BOUNDS.T)
     start = np.tile([MASS, WIDTH, 0.1], (windows, 1))
-    others = tuple(np.tile([m, WIDTH, 0.1], (windows, 1)) for m in (MASS - 0.02, MASS + 0.02))
     core = np.tile(np.abs(0.5 * (EDGES[1:] + EDGES[:-1]) - MASS) < 0.08, (windows, 1))
     one = np.ones(windows, dtype=np.int64)
-    return FloatingProblem(counts, templates, derivatives, start, low, high, one, core, others)
+    return FloatingProblem(counts, templates, derivatives, start, low, high, one, core, LATTICE)
 
 
 def expected(s, c, mass, width, slope):

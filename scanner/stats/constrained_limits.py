@@ -266,11 +266,11 @@ def intervals(problem: BinnedProblem, pair: Pair, targets: Floats, score: float,
     score : float
         √(−2 ln λ) at the ends.
     chosen : (W,) bool
-        Windows to look at.
+        Windows to look at; those without a fit without signal have no expected ends.
     """
-    chosen = chosen & pair.found
+    chosen = chosen & pair.free.found
     found = np.full((problem.windows, 2 + len(QUANTILES)), np.nan)
-    _, found[:, 1:-1] = bands(problem, pair, targets, chosen)
+    _, found[:, 1:-1] = bands(problem, pair, targets, chosen & pair.null.found)
     errors, size = pair.free.numbers[:, ERROR], np.full(problem.windows, score)
     for column, side in ((0, 1.0), (-1, -1.0)):
         data = Profile(problem, pair.free)

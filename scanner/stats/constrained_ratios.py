@@ -76,11 +76,11 @@ def free_fits(problem: BinnedProblem) -> FreeFits:
     )
 
 
-def with_specks(problem: BinnedProblem) -> BinnedProblem:
+def with_specks(problem: BinnedProblem, speck: float = SPECK) -> BinnedProblem:
     """Return data sets with a speck of an event in those without any."""
     empty = problem.counts.sum(axis=1) == 0.0
     if not empty.any():
         return problem
     counts = problem.counts.copy()
-    counts[empty, np.argmax(problem.signal, axis=1)[empty]] = SPECK
+    counts[empty, np.argmax(problem.signal, axis=1)[empty]] = speck
     return replace(problem, counts=counts)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from scanner.constants import QUANTILES
 from scanner.likelihoods.binned import Floats
 from scanner.stats.pseudo import PseudoExperiments
 from scanner.stats.toy_values import CURVES, failures, log_criteria, observed_criterion
@@ -36,6 +37,9 @@ SAME = 0.005
 """Relative difference of yields that one point serves."""
 FAR = 2.0
 """Distance in ln CLs beyond which a point only tells on which side the root is."""
+LOST = 0.2
+"""Toys of a yield whose fits may fail, as part of the probability that a curve is about: more of them, which
+count as extreme, would move the curve, and there is no limit."""
 VANISHING = 1e-3
 """Part of the first guess below which a limit is 0."""
 
@@ -64,6 +68,8 @@ class Curves:
         self.values = np.empty((0, CURVES))
         """(points, 6) ln CLs less the level."""
         self.thrown = self.failed = self.common = 0
+        self.lost = 0.0
+        """Largest part of the toys of a yield whose fits failed."""
 
     def approach(self, guesses: Floats, least: float) -> None:
         """Test yields until every curve is settled, or its root is below `least`."""
@@ -86,6 +92,7 @@ class Curves:
         self.thrown += sample.signal.size
         self.common = sample.background.size + sample.guide.size
         self.failed += failures(sample)
+        self.lost = max(self.lost, failures(sample) / (sample.signal.size + self.common))
 
     def roots(self) -> Floats:
         """Return where the curves reach the level, (6,): interpolated, or a step beyond the points."""
@@ -162,9 +169,11 @@ def find_roots(
     roots = curves.roots()
     known = np.array([roots[i] <= least or curves.is_settled(i) for i in range(CURVES)])
     roots = np.where(known, np.where(roots <= least, 0.0, roots), np.nan)
+    chances = np.array([np.exp(log_alpha), *np.minimum(QUANTILES, 1.0 - np.array(QUANTILES))])
+    roots = np.where(curves.lost > LOST * chances, np.nan, roots)
     refined = _refine(window, curves, float(roots[0]), criterion, GROWTH * toys)
     return Roots(
-        np.array([refined.observed, *np.fmax.accumulate(roots[1:])]),
+        np.array([refined.observed, *np.where(np.isnan(roots[1:]), np.nan, np.fmax.accumulate(roots[1:]))]),
         refined.error,
         curves.thrown + refined.thrown + max(curves.common, refined.common),
         curves.failed + refined.failed,

@@ -4,11 +4,15 @@ Without signal the shape is not measured, so that a fit moves the peak onto the 
 small search elsewhere, which the formulas of one fixed Asimov data set do not know.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import norm
 
+from scanner.kernels.constrained.batch import NLL
 from scanner.likelihoods.binned import BinnedProblem
+from scanner.likelihoods.constrained import fit_constrained
 from scanner.likelihoods.nuisances import Nuisances
 from scanner.stats import METHODS, Settings
 
@@ -39,10 +43,10 @@ def problem(kind):
     return BinnedProblem(DATA[None], NOMINAL[None], np.zeros((1, 0, BINS)), nuisances=nuisances, keys=keys)
 
 
-def shapes(kind):
+def shapes(kind, grid=GRID):
     """The signal on the grid of the nuisance: piecewise linear beyond ±1, a polynomial between (code 4p)."""
     up, down = ENDS[kind][1] - NOMINAL, NOMINAL - ENDS[kind][0]
-    x = GRID[:, None]
+    x = grid[:, None]
     inside = x * (0.5 * (up + down) + x * 0.0625 * (up - down) * (15.0 + x**2 * (-10.0 + 3.0 * x**2)))
     return NOMINAL + np.where(x > 1.0, x * up, np.where(x < -1.0, x * down, inside))
 
@@ -130,3 +134,46 @@ def test_toys_are_those_of_another_construction(kind):
 @pytest.mark.parametrize("kind", ["mass", "resolution"])
 def test_many_toys_are_those_of_another_construction(kind):
     check(kind, 20_000)
+
+
+THIN, YIELD, MANY = np.full(BINS, 0.05), 3.0, 400
+FINE = np.linspace(-6.0, 6.0, 6001)
+
+
+@pytest.mark.parametrize("kind", ["mass", "resolution"])
+def test_fits_over_hardly_any_background_are_minima_of_a_scan(kind):
+    """Beyond ±1 the signal is negative in bins that the background does not fill: fits end at bounds."""
+    rng, data = np.random.default_rng(3), problem(kind)
+    observed = rng.normal(0.0, 1.0, (MANY, 1))
+    counts = rng.poisson(THIN + YIELD * NOMINAL, (MANY, BINS)).astype(float)
+    toys = data.select(np.zeros(MANY, dtype=np.int64))
+    fixed = np.tile(THIN, (MANY, 1, 1))
+    toys = replace(toys, counts=counts, nuisances=replace(toys.nuisances, observed=observed, fixed=fixed))
+    found = fit_constrained(toys, np.full(MANY, YIELD))
+    assert found.found.all()
+    mean = THIN + YIELD * shapes(kind, FINE)
+    scan = np.array([deviance(n, np.where(mean < -1e-12, np.nan, mean)) for n in counts])
+    scan += (FINE - observed) ** 2 - deviance(counts, counts)[:, None]
+    above = 2.0 * found.numbers[:, NLL] - np.nanmin(scan, axis=1)
+    assert above.min() > -0.02  # as far as the scan is from the bound that it steps over
+    assert np.mean(above < 1e-3) > 0.97  # and a few are in another minimum
+
+
+def test_few_toys_fail_over_hardly_any_background():
+    """Nothing is seen, and where hardly anything is expected the median is no more than that of one event."""
+    both = [problem(kind).nuisances.shape for kind in ENDS]
+    nuisances = replace(
+        problem("mass").nuisances,
+        names=tuple(ENDS),
+        norm=np.zeros((1, 2, 2, 2)),
+        observed=np.zeros((1, 2)),
+        shape=np.concatenate(both, axis=1),
+        shape_nuisance=np.arange(2),
+        shape_sample=np.zeros(2, dtype=np.int64),
+        fixed=THIN[None, None],
+    )
+    empty = replace(problem("mass"), counts=np.zeros((1, BINS)), nuisances=nuisances)
+    found = METHODS["toys"](empty, Settings(LEVEL, toys=300))
+    assert found.toys_failed[0] <= 0.005 * found.toys[0]
+    assert 2.0 < found.yield_limit[0] < 2.6
+    assert 2.0 < found.expected[0, 2] < 3.9

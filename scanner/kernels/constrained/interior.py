@@ -2,8 +2,9 @@
 
 An empty bin has a positivity bound ν ≥ 0 with a multiplier m. Its count is replaced by a target τ that
 falls to nothing while mν follows it (primal-dual, Nocedal & Wright, Numerical Optimization, ch. 19):
-its curvature n/ν² becomes m/ν; the rest is Newton's method with the same line search. The bound on
-a bin with statistical uncertainty is soft, since β gives way, and its curvature is that of
+its curvature n/ν² becomes m/ν; the rest is Newton's method with the same line search. Nuisances may bend the
+bounds so much that steps get stuck: τ then rises, and falls only when the minimum for it is found. The
+bound on a bin with statistical uncertainty is soft, since β gives way, and its curvature is that of
 `scanner.kernels.constrained.bins`.
 """
 
@@ -59,6 +60,10 @@ CENTRAL = 0.1
 """Counts that empty bins are given for a start, over the mean."""
 STRAY = 1e8
 """How far a multiplier may stray from τ/ν."""
+CENTRED = 10.0
+"""Newton decrement squared, in units of τ, below which τ falls with care."""
+STUCK = 0.05
+"""Length of a step below which τ rises and from then on falls with care."""
 DEAD = 1e-200
 
 
@@ -147,7 +152,8 @@ def minimise_inside(window: Window, free: int) -> tuple[bool, float]:
     """
     bins, pure = window[BINS], window[SIZES][MODE] == PURE
     keep_counts(bins)
-    target, last = _first_target(bins)
+    first, last = _first_target(bins)
+    target, careful = first, False
     converged, edm = False, math.inf
     for _ in range(ITERATIONS):
         _aim(bins, target)
@@ -167,7 +173,11 @@ def minimise_inside(window: Window, free: int) -> tuple[bool, float]:
         if target == last and decrement < DECREMENT and length > 0.9:
             converged, edm = definite, 0.5 * decrement + _gap(bins)
             break
-        if length > 0.9 and decrement < 1.0:
+        if length < STUCK:
+            careful, target = True, min(first, target * 10.0)
+        elif careful:
+            target = max(last, target * 0.1) if length > 0.9 and decrement < CENTRED * target else target
+        elif length > 0.9 and decrement < 1.0:
             target = max(last, target * (0.02 if decrement < 0.1 else 0.1))
         elif length > 0.5:
             target = max(last, target * 0.3)

@@ -105,14 +105,26 @@ def descend_constrained(window: Window, free: int) -> tuple[int, float, int]:
         outcome, edm = minimise_constrained(window, free)
         if outcome == CONVERGED:
             return OK, edm, 1
-    for i in range(coefficients.shape[1]):
-        coefficients[THETA, i] = coefficients[START, i]
     converged, edm = False, math.inf
-    if centre(window, free):
-        converged, edm = minimise_inside(window, free)
+    for part in (1.0, 0.0):
+        if not converged and _begin(window, free, part):
+            converged, edm = minimise_inside(window, free)
     if not converged:
         return NOT_CONVERGED, edm, 2
     return (BOUNDARY if _touches_zero(window[BINS]) else OK), edm, 2
+
+
+@lean
+def _begin(window: Window, free: int, part: float) -> bool:
+    """Go to where every bin is positive, at a part of the nuisances of the start; tell whether it is there.
+
+    Templates at the start may be negative in bins, as shapes are beyond ±1, but not those at 0.
+    """
+    coefficients = window[COEFFICIENTS]
+    for i in range(coefficients.shape[1]):
+        scale = part if i < window[SIZES][NUISANCES] else 1.0
+        coefficients[THETA, i] = scale * coefficients[START, i]
+    return centre(window, free)
 
 
 @lean

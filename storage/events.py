@@ -11,7 +11,8 @@ from storage.columns import Converter, checked_columns, near
 from storage.errors import ConflictError, StorageError
 from storage.locations import Location
 from storage.manifest import ColumnInfo, Manifest, Shard
-from storage.reading import iterate_shards, object_name, read_shard
+from storage.presence import object_name
+from storage.reading import iterate_shards, read_shard
 from storage.samples import Sample, check_samples, total_luminosity
 from storage.shards import Layout
 from storage.verify import Problem, metadata_objects, verify_store

@@ -11,7 +11,7 @@ from storage.errors import StorageError
 from storage.locations import Location
 from storage.manifest import Shard
 from storage.objects import connect
-from storage.reading import REMEDY, check_object
+from storage.presence import REMEDY, check_object
 from storage.shards import Layout, metadata
 
 

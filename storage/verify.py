@@ -11,7 +11,8 @@ from storage.columns import record
 from storage.errors import StorageError
 from storage.locations import Location
 from storage.manifest import ColumnInfo, Manifest, Shard
-from storage.reading import check_object, object_name, read_shard
+from storage.presence import check_object, object_name
+from storage.reading import read_shard
 from storage.shards import damaged_chunks, metadata
 
 

@@ -10,7 +10,7 @@ from storage.columns import Converter, record
 from storage.errors import ConflictError, StorageError
 from storage.locations import Location
 from storage.manifest import ColumnInfo, Manifest, Shard
-from storage.reading import check_object, object_name
+from storage.presence import check_object, object_name
 from storage.samples import Sample, check_samples
 from storage.shards import encode
 

@@ -11,6 +11,7 @@ from scanner.models import get as model
 from scanner.simulation import expected_events, generate_chunk, kinematics
 from scanner.simulation.calibrate_windows import measure
 from scanner.simulation.three_pairs import DarkHiggsSix, DarkoniumSix, decay, join, pair_shares
+from scanner.windows.channels import rate
 
 SQRT_S = 10.58
 BEAMS = np.array([SQRT_S, 0.0, 0.0, 0.0])
@@ -76,11 +77,13 @@ def test_the_coupling_gives_the_cross_section_of_the_model():
         ("dark_higgsstrahlung_6", "dark_higgs_six", {"m_aprime": 2.0, "m_hprime": 6.0}),
         ("darkonium", "darkonium_six", {"m_aprime": 0.3, "m_upsilon": 4.0}),
         ("darkonium", "darkonium_six", {"m_aprime": 2.0, "m_upsilon": 8.0}),
+        ("darkonium", "darkonium_six", {"m_aprime": 0.081, "m_upsilon": 2.5}),
+        ("darkonium", "darkonium_six", {"m_aprime": 1.02, "m_upsilon": 6.5}),
     ],
 )
 def test_the_definitions_hold_what_the_generator_gives(name, process, point):
     search = definition.load(name)
     found = measure(search, process, point, 20_000, 77)
-    stated = float(search.signal.efficiency(point["m_aprime"], **point))
+    stated = float(rate(search, np.array([point["m_aprime"]]), point)[0])
     assert found.efficiency == pytest.approx(stated, abs=7 * found.efficiency_error)
     assert found.resolutions[0] == pytest.approx(float(search.signal.resolution(point["m_aprime"])), rel=0.25)

@@ -8,7 +8,6 @@ from scanner.engine import stated, unbinned
 from scanner.errors import InputError
 from scanner.interpretation import bound_model, ordered, quantity
 from scanner.schema.densities import Background
-from scanner.schema.statistics import YIELD_TARGETS, Systematic
 from scanner.stats import METHODS
 from scanner.stats.floating import FLOATING_METHODS
 from scanner.stats.unbinned_methods import UNBINNED_METHODS
@@ -108,43 +107,19 @@ def _beyond_floating(search: Search) -> dict[str, bool]:
     }
 
 
-def _knows(method: str, term: Systematic) -> bool:
-    """Whether a method of unbinned limits has a nuisance for a systematic."""
-    return method != "bayesian" and not (method == "toys" and term.on in YIELD_TARGETS)
-
-
 def _beyond_unbinned(search: Search) -> dict[str, bool]:
     here = unbinned(search)
-    backgrounds = [single.background for single in views(search).values()]
-    return (
-        {
-            f"unbinned limits by {search.method.limit} (possible: {', '.join(UNBINNED_METHODS)})": (
-                here and search.method.limit not in UNBINNED_METHODS
-            ),
-            "known peaks of a stated yield with an unbinned likelihood": (
-                here and any(len(found.free_peaks) < len(found.peaks) for found in backgrounds)
-            ),
-            "a shape measured in the observable with an unbinned likelihood": (
-                here and search.signal.measured_in != "mass"
-            ),
-            "a profiled order with an unbinned likelihood": (
-                here and search.background.choose == "discrete_profile"
-            ),
-        }
-        | {
-            f"the systematic {term.name!r} of the {term.on} with an unbinned likelihood (possible: on "
-            "signal, efficiency, luminosity, background and yield; keep it out by 'in_limit: false')": (
-                here and term.in_limit and term.on in ("resolution", "mass")
-            )
-            for term in search.systematics.values()
-        }
-        | {
-            f"the systematic {term.name!r} on the {term.on} with unbinned limits by {search.method.limit}": (
-                here and term.in_limit and not _knows(search.method.limit, term)
-            )
-            for term in search.systematics.values()
-        }
-    )
+    return {
+        f"unbinned limits by {search.method.limit} (possible: {', '.join(UNBINNED_METHODS)})": (
+            here and search.method.limit not in UNBINNED_METHODS
+        ),
+        "a shape measured in the observable with an unbinned likelihood": (
+            here and search.signal.measured_in != "mass"
+        ),
+        "a profiled order with an unbinned likelihood": (
+            here and search.background.choose == "discrete_profile"
+        ),
+    }
 
 
 def check_runnable(search: Search) -> None:

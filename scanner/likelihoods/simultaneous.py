@@ -1,7 +1,8 @@
-"""Unbinned likelihoods of several channels with one signal, and nuisances that scale it or add to it.
+"""Unbinned likelihoods of several channels with one signal, and the nuisances of what is not free in them.
 
 Channel c expects s f_c of the signal, f its share, with events, densities and background terms of its own.
-The joint NLL is the sum of the channels' own and of ½ (α − a)² for every nuisance.
+Nuisances scale the signal, bend its shape, add to it, or scale peaks of a known yield. The joint NLL is the
+sum of the channels' own and of ½ (α − a)² for every nuisance.
 """
 
 from collections.abc import Iterator
@@ -13,14 +14,16 @@ from numpy.typing import NDArray
 
 from scanner.errors import InputError
 from scanner.kernels.unbinned.densities import TABULATED
-from scanner.kernels.unbinned.joint_limits import Given
+from scanner.kernels.unbinned.loading import Given
 from scanner.likelihoods.binned import Floats
 from scanner.likelihoods.unbinned import POINTS_AT_ONCE, UnbinnedProblem
+
+NUISANCE_ARRAYS = ("logs", "factors", "added", "centres", "known")
 
 
 @dataclass(frozen=True)
 class SignalNuisances:
-    """What J nuisances do to the signals of C channels in W windows.
+    """What J nuisances do to the signals and known peaks of C channels in W windows.
 
     Parameters
     ----------
@@ -33,6 +36,12 @@ class SignalNuisances:
         Events of a spurious signal at −1 and at +1.
     centres : (W, J) float, optional
         Global observables, 0 by default.
+    bends : tuple of int, optional
+        Nuisances of the signal's shape. After the signal, channels hold two densities for each: with the
+        change L at −1 and U at +1, (U − L)/2 and U + L.
+    known : (W, J, C, F) float, optional
+        Logarithm of the factor of each known peak at one standard deviation. Their densities, of the stated
+        yields, follow those of the bends.
     """
 
     names: tuple[str, ...]
@@ -40,15 +49,19 @@ class SignalNuisances:
     factors: Floats
     added: Floats
     centres: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    bends: tuple[int, ...] = ()
+    known: Floats = field(default_factory=lambda: np.empty(0))
 
     def __post_init__(self) -> None:
         """Set the global observables where they are not given."""
         if self.centres.size == 0:
             object.__setattr__(self, "centres", np.zeros(self.logs.shape[:2]))
+        if self.known.ndim != 4:
+            object.__setattr__(self, "known", np.zeros((*self.logs.shape, 0)))
 
     def select(self, windows: NDArray[Any]) -> "SignalNuisances":
         """Return those of some windows only, by a mask or by indices."""
-        arrays = {name: getattr(self, name)[windows] for name in ("logs", "factors", "added", "centres")}
+        arrays = {name: getattr(self, name)[windows] for name in NUISANCE_ARRAYS}
         return replace(self, **arrays)
 
     @property
@@ -102,6 +115,11 @@ class SimultaneousProblem:
         """Background terms of each channel, (W, C)."""
         return np.stack([channel.terms for channel in self.channels], axis=1)
 
+    @property
+    def held(self) -> NDArray[np.int64]:
+        """Rows of each channel that are not free, (C,)."""
+        return np.array([channel.held for channel in self.channels], dtype=np.int64)
+
     def select(self, windows: NDArray[Any]) -> "SimultaneousProblem":
         """Return the problem of some windows only, by a mask or by indices."""
         nuisances = None if self.nuisances is None else self.nuisances.select(windows)
@@ -109,28 +127,19 @@ class SimultaneousProblem:
             tuple(channel.select(windows) for channel in self.channels), self.shares[windows], nuisances
         )
 
-    @property
-    def has_kinks(self) -> NDArray[np.bool_]:
-        """Windows (W,) where a spurious signal stands beside a channel without events: the NLL has kinks."""
-        if self.nuisances is None or not np.any(self.nuisances.added):
-            return np.zeros(self.windows, dtype=np.bool_)
-        counts = np.stack([channel.live_counts() for channel in self.channels], axis=1)
-        kinks: NDArray[np.bool_] = np.any((counts == 0) & (self.shares > 0.0), axis=1)
-        adds: NDArray[np.bool_] = np.any(self.nuisances.added, axis=(1, 2, 3))
-        return kinks & adds
-
     def integrals(self) -> Floats:
-        """Return the integrals of terms and signals over the live parts of windows, (W, C, K + 1)."""
+        """Return the integrals of terms and what is held over the live parts of windows, (W, C, K + H)."""
         most = max(channel.most_terms for channel in self.channels)
-        found = np.zeros((self.windows, len(self.channels), most + 1))
+        found = np.zeros((self.windows, len(self.channels), most + int(self.held.max())))
         for c, channel in enumerate(self.channels):
-            own = channel.integrals()
-            found[:, c, : own.shape[1] - 1], found[:, c, -1] = own[:, :-1], own[:, -1]
+            own, terms = channel.integrals(), channel.most_terms
+            found[:, c, :terms], found[:, c, most : most + channel.held] = own[:, :terms], own[:, terms:]
         return found
 
     def within(self) -> Floats:
         """Return the part of the whole signal that is in the live parts of the windows, (W,)."""
-        within: Floats = np.sum(self.shares * self.integrals()[:, :, -1], axis=1)
+        signals = self.integrals()[:, :, int(self.terms.max())]
+        within: Floats = np.sum(self.shares * signals, axis=1)
         return within
 
     def runs(self) -> Iterator[slice]:
@@ -153,8 +162,7 @@ class SimultaneousProblem:
         channels = part.channels
         offsets = np.cumsum([0, *(channel.events.size for channel in channels)])[:-1]
         tables, starts = part.tables()
-        shape = (part.windows, 4, 0, len(channels))
-        nuisances = part.nuisances
+        nuisances = part.nuisances or self._certain(part.windows)
         return (
             np.concatenate([channel.events for channel in channels]),
             np.stack([channel.first + at for channel, at in zip(channels, offsets, strict=True)], axis=1),
@@ -168,14 +176,23 @@ class SimultaneousProblem:
             tables,
             starts,
             np.ascontiguousarray(part.shares),
-            np.zeros(shape) if nuisances is None else nuisances.effects,
-            np.zeros((part.windows, 0)) if nuisances is None else nuisances.centres,
+            nuisances.effects,
+            nuisances.centres,
+            self.held,
+            np.array(nuisances.bends, dtype=np.int64),
+            np.ascontiguousarray(nuisances.known),
         )
+
+    def _certain(self, windows: int) -> SignalNuisances:
+        """Return no nuisances; what channels hold beside the signal are then known peaks."""
+        none = np.zeros((windows, 0, len(self.channels)))
+        known = np.zeros((*none.shape, int(self.held.max()) - 1))
+        return SignalNuisances((), none, none, none[..., None] * np.zeros(2), known=known)
 
     def tables(self) -> tuple[Floats, NDArray[np.int64]]:
         """Return the densities at the points of tabulated channels, and where each begins, (W, C)."""
         starts = np.zeros((self.windows, len(self.channels)), dtype=np.int64)
-        most = max(channel.most_terms for channel in self.channels) + 1
+        most = max(channel.most_terms for channel in self.channels) + int(self.held.max())
         pieces, at = [np.empty((most, 0))], 0
         for c, channel in enumerate(self.channels):
             if channel.code != TABULATED:

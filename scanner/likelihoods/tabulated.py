@@ -44,13 +44,16 @@ class Densities:
 
     Parameters
     ----------
-    integrals : (W, K + 1) float
-        Integrals of background terms and signal over the windows, the signal last.
+    integrals : (W, K + H) float
+        Integrals of background terms over the windows, and of what is held after them: the signal, and rows
+        that bend it or are peaks of a known yield.
     at : callable
-        From a window's number and points (P,) of the observable to the (K + 1, P) densities there: the
-        terms that the window uses, the signal, zeros.
+        From a window's number and points (P,) of the observable to the (K + H, P) densities there: the
+        terms that the window uses, the signal and the other rows that are held, zeros.
     name : str
         What tells these densities from others of the same windows.
+    held : int, optional
+        H, 1 for a signal alone.
     tables : Tables, optional
         Where tables are kept under that name.
     numbers : (W,) int, optional
@@ -60,6 +63,7 @@ class Densities:
     integrals: Floats
     at: Callable[[int, Floats], Floats]
     name: str = ""
+    held: int = 1
     tables: Tables = field(default_factory=Tables)
     numbers: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
@@ -73,6 +77,6 @@ class Densities:
         return replace(self, integrals=self.integrals[windows], numbers=self.numbers[windows])
 
     def table(self, w: int, points: Callable[[], Floats]) -> Floats:
-        """Return the densities (K + 1, P) of a window at its points, which say nothing if they are kept."""
+        """Return the densities (K + H, P) of a window at its points, which say nothing if they are kept."""
         number = int(self.numbers[w])
         return self.tables(self.name, number, lambda: self.at(number, points()))

@@ -156,6 +156,11 @@ class UnbinnedProblem:
         ours = self.densities is None and self.background in ("chebyshev", "linear")
         return IN_KERNELS.get(self.signal, codes.TABULATED) if ours else codes.TABULATED
 
+    @property
+    def held(self) -> int:
+        """Rows of a window that are not free: the signal, and what bends it or is known."""
+        return 1 if self.densities is None else self.densities.held
+
     def select(self, windows: NDArray[Any]) -> "UnbinnedProblem":
         """Return the problem of some windows only, by a mask or by indices."""
         names = ("first", "last", "low", "high", "mass", "resolution", "terms", "pieces")
@@ -175,9 +180,10 @@ class UnbinnedProblem:
         return np.ascontiguousarray(np.stack([self.mass, self.resolution, *columns], axis=1))
 
     def integrals(self) -> Floats:
-        """Return the (W, K + 1) integrals of background terms and signal over the windows."""
+        """Return the (W, K + H) integrals of background terms and of what is held over the windows."""
         if self.densities is not None:
-            return np.ascontiguousarray(self.densities.integrals, dtype=np.float64)
+            found, held = self.densities.integrals, self.densities.held
+            return np.concatenate([found[:, : self.most_terms], found[:, found.shape[1] - held :]], axis=1)
         ends = np.where(np.isnan(self.pieces), self.high[:, None, None], self.pieces)
         edges = np.concatenate(
             [self.low[:, None], ends.reshape(self.windows, -1), self.high[:, None]], axis=1
@@ -235,9 +241,9 @@ class UnbinnedProblem:
         return np.ascontiguousarray(np.concatenate(pieces, axis=1))
 
     def table(self, w: int) -> Floats:
-        """Return the (K + 1, P) densities at the grid and the events of a window."""
+        """Return the (K + H, P) densities at the grid and the events of a window."""
         if self.densities is not None:
-            return self.densities.table(w, lambda: self.points(w))
+            return self.densities.table(w, lambda: self.points(w))[: self.most_terms + self.held]
         low, high, mass, resolution = self.low[w], self.high[w], self.mass[w], self.resolution[w]
         used, x = int(self.terms[w]), self.points(w)
         table = np.zeros((self.most_terms + 1, x.size))

@@ -55,7 +55,7 @@ def minos_simultaneous(problem: SimultaneousProblem, settings: Settings) -> Limi
 
 
 def run(problem: SimultaneousProblem, log_alpha: float, rise: float, least: float) -> Rows:
-    """Fit and limit all windows; those whose NLL has kinks are given up, for counting to limit."""
+    """Fit and limit all windows."""
     shape = (*problem.shares.shape, int(problem.terms.max(initial=1)))
     theta, null_theta = np.empty(shape), np.empty(shape)
     result, status = np.empty((problem.windows, columns.COLUMNS)), np.empty(problem.windows, np.uint8)
@@ -65,9 +65,6 @@ def run(problem: SimultaneousProblem, log_alpha: float, rise: float, least: floa
             problem.given(part), targets, log_alpha, rise, least,
             theta[part], null_theta[part], result[part], status[part],
         )  # fmt: skip
-    lost = problem.has_kinks & (status != window.EMPTY)
-    theta[lost] = null_theta[lost] = result[lost] = np.nan
-    status[lost] = window.NOT_CONVERGED
     return Rows(theta, null_theta, result, status)
 
 

@@ -1,27 +1,26 @@
-"""Toys and posteriors of unbinned windows, whose channels share one signal.
+"""Toys of unbinned windows, whose channels share one signal.
 
 Toys of a hypothesis are thrown from the densities of the fit to the data at its yield: Poisson numbers of
 events in every channel, their places, and global observables around the nuisances of that fit. Limits are
 found as `scanner.stats.toys` does.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from scanner.constants import QUANTILES
 from scanner.errors import InputError
 from scanner.kernels.linear.window import NOT_CONVERGED, usable
 from scanner.kernels.unbinned import joint_toys as kernel
 from scanner.kernels.unbinned.channel import CELLS, GRID, TERMS, State
-from scanner.kernels.unbinned.joint import ALPHA, Model
-from scanner.kernels.unbinned.joint_limits import allocate_window, load_channels
+from scanner.kernels.unbinned.loading import allocate_window, load_channels
+from scanner.kernels.unbinned.signals import ALPHA, Model
 from scanner.likelihoods.binned import Floats
 from scanner.likelihoods.simultaneous import SimultaneousProblem
-from scanner.stats.limits import BAYESIAN, NO_LIMIT, TOYS, Limits
-from scanner.stats.posterior import prior_power
+from scanner.stats.limits import NO_LIMIT, TOYS, Limits
 from scanner.stats.pseudo import BACKGROUND_STREAM, SIGNAL_STREAM, Sample
 from scanner.stats.sampling import normal_numbers, poisson_toys
 from scanner.stats.settings import Settings
@@ -30,9 +29,6 @@ from scanner.stats.toys import local_p, window_limits
 
 AUXILIARY = 2
 """Added to a stream of counts for the stream of their global observables."""
-BAND_TOYS = 200
-"""Toys of the expected limits of posteriors."""
-NODES, WEIGHTS = np.polynomial.legendre.leggauss(8)
 
 
 class Truth:
@@ -68,6 +64,8 @@ class SimultaneousWindow:
 
     Attributes
     ----------
+    key : int
+        What names the window.
     status : int
         Key of `scanner.likelihoods.fit.STATUS_MEANINGS` of the fit without signal; not usable, nothing can
         be thrown.
@@ -76,7 +74,7 @@ class SimultaneousWindow:
     def __init__(self, problem: SimultaneousProblem, window: int) -> None:
         self._given = problem.select(np.array([window])).given(slice(0, 1))
         self._state, self._model = allocate_window(self._given)
-        self._key = int(problem.keys[window])
+        self.key = int(problem.keys[window])
         self._null = Truth(self, 0.0)
         self._free = Truth(self, 0.0, free=True)
         self.status = self._null.status if usable(self._free.status) else NOT_CONVERGED
@@ -130,30 +128,16 @@ class SimultaneousWindow:
         q = np.maximum(2.0 * (fits[:, kernel.NULL] - fits[:, kernel.LEAST]), 0.0)
         return max(2.0 * (self._null.nll - self._free.nll), 0.0), q
 
-    def limits_of_toys(self, count: int, level: float, power: float) -> Floats:
-        """Return the Bayesian limits of toys without signal, (T,)."""
-        limits = np.empty(count)
+    def background_toys(self, count: int) -> Iterator[tuple[State, Model]]:
+        """Yield the kernels' arrays with the toys without signal in them, one after the other."""
         counts, observables = self._throw(self._null, BACKGROUND_STREAM, 0, count)
-        toy = self._room(counts)
-        kernel.credible_toys(
-            toy,
-            self._model,
-            counts,
-            observables,
-            self._null.cumulative,
-            np.uint64(self._key),
-            BACKGROUND_STREAM,
-            level,
-            power,
-            NODES,
-            WEIGHTS,
-            limits,
-        )
-        return limits
-
-    def credible_limit(self, level: float, power: float) -> float:
-        """Return the Bayesian limit of the data."""
-        return float(kernel.credible_limit(*self.load(), level, power, NODES, WEIGHTS))
+        toy, where, key = self._room(counts), self._null.cumulative, np.uint64(self.key)
+        nothing = np.zeros_like(where)
+        for t in range(count):
+            kernel.throw_toy(
+                toy, self._model, counts[t], observables[t], where, nothing, key, BACKGROUND_STREAM, t
+            )
+            yield toy, self._model
 
     def _throw_background(self, count: int) -> None:
         """Throw and fit the toys without signal that there are not yet."""
@@ -165,14 +149,14 @@ class SimultaneousWindow:
 
     def _throw(self, source: Truth, stream: np.uint64, first: int, count: int) -> tuple[Floats, Floats]:
         """Return the events of each channel (T, C) and the global observables (T, J) of toys."""
-        counts = poisson_toys(source.totals, self._key, first, count, stream=int(stream))
+        counts = poisson_toys(source.totals, self.key, first, count, stream=int(stream))
         aside, size = int(stream) + AUXILIARY, source.alphas.size
         numbers = range(first, first + count if size else first)
-        normal = [normal_numbers(self._key, number, size, stream=aside) for number in numbers]
+        normal = [normal_numbers(self.key, number, size, stream=aside) for number in numbers]
         return counts, source.alphas + np.array(normal).reshape(count, size)
 
     def _room(self, counts: Floats) -> State:
-        return kernel.copy_for_toys(self.load()[0], max(int(counts.max()), 1))
+        return kernel.copy_for_toys(self.load()[0], int(counts.max(initial=1)))
 
     def _test(
         self,
@@ -196,7 +180,7 @@ class SimultaneousWindow:
             observables,
             source.cumulative,
             logs,
-            np.uint64(self._key),
+            np.uint64(self.key),
             stream,
             first,
             signal_yield,
@@ -240,32 +224,3 @@ def with_joint_toys(
         p = local_p(window, settings.toys, float(columns["p_local"][w]))
         columns["p_local"][w], columns["z_local"][w] = p, max(0.0, -float(ndtri(p)))
     return replace(limits, **columns)
-
-
-def bayesian_simultaneous(problem: SimultaneousProblem, settings: Settings) -> Limits:
-    """Return Bayesian upper limits of every window, the background and the nuisances profiled.
-
-    The posterior is the profile likelihood times the prior of the yield s ≥ 0. Expected limits are quantiles
-    of those of toys without signal, `BAND_TOYS` of them or fewer by `settings.toys`.
-    """
-    limits = asymptotic_simultaneous(problem, settings, np.inf)
-    toys, power = min(BAND_TOYS, settings.toys), prior_power(settings)
-    observed, expected = np.full(problem.windows, np.nan), np.full((problem.windows, len(QUANTILES)), np.nan)
-    failed = np.zeros(problem.windows, dtype=np.int64)
-    for w in range(problem.windows):
-        window = SimultaneousWindow(problem, w)
-        if not usable(window.status):
-            continue
-        observed[w] = window.credible_limit(settings.confidence_level, power)
-        found = window.limits_of_toys(toys, settings.confidence_level, power)
-        failed[w] = np.count_nonzero(np.isnan(found))
-        if failed[w] < toys:
-            expected[w] = np.nanquantile(found, QUANTILES)
-    return replace(
-        limits,
-        yield_limit=observed,
-        expected=expected,
-        method=np.where(np.isfinite(observed), BAYESIAN, NO_LIMIT).astype(np.uint8),
-        toys=np.full(problem.windows, toys, dtype=np.int64),
-        toys_failed=failed,
-    )

@@ -5,15 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from scanner.errors import InputError
 from scanner.likelihoods.binned import BinnedProblem
 from scanner.likelihoods.simultaneous import SimultaneousProblem
-from scanner.stats.auto import COUNTED, THRESHOLD
+from scanner.stats.auto import COUNTED, THRESHOLD, UNASKED_TOYS
 from scanner.stats.counting import with_counting
 from scanner.stats.limits import NO_LIMIT, Limits
 from scanner.stats.settings import Settings
 from scanner.stats.simultaneous import asymptotic_simultaneous, minos_simultaneous
-from scanner.stats.simultaneous_toys import bayesian_simultaneous, toys_simultaneous, with_joint_toys
+from scanner.stats.simultaneous_posterior import bayesian_simultaneous
+from scanner.stats.simultaneous_toys import toys_simultaneous, with_joint_toys
 from scanner.stats.unbinned import asymptotic_unbinned, minos_unbinned
 
 Method = Callable[[SimultaneousProblem, BinnedProblem, Settings], Limits]
@@ -31,37 +31,19 @@ def _minos(problem: SimultaneousProblem, _binned: BinnedProblem, settings: Setti
     return minos_simultaneous(problem, settings)
 
 
-def _adds(problem: SimultaneousProblem) -> bool:
-    return problem.nuisances is not None and bool(np.any(problem.nuisances.added))
-
-
-def _refuse_added(problem: SimultaneousProblem) -> None:
-    if _adds(problem):
-        raise InputError(
-            "unbinned toys know no spurious signal: take `auto` or `asymptotic`, or keep it out by "
-            "'in_limit: false'"
-        )
-
-
 def _toys(problem: SimultaneousProblem, _binned: BinnedProblem, settings: Settings) -> Limits:
-    _refuse_added(problem)
     return toys_simultaneous(problem, settings)
 
 
 def _bayesian(problem: SimultaneousProblem, _binned: BinnedProblem, settings: Settings) -> Limits:
-    if problem.nuisances is not None:
-        raise InputError(
-            "unbinned posteriors know no systematics: take `auto`, `asymptotic` or `toys`, or keep them out "
-            "by 'in_limit: false'"
-        )
     return bayesian_simultaneous(problem, settings)
 
 
 def _automatic(problem: SimultaneousProblem, binned: BinnedProblem, settings: Settings) -> Limits:
     """Leave asymptotic limits from an effective background of THRESHOLD on, throw toys or count below.
 
-    Toys are thrown down to COUNTED where `settings.toys` is not 0, as in windows of bins, but not with
-    spurious signals: beside channels without events the NLL then has kinks, which fits of toys may miss.
+    Toys are thrown down to COUNTED where `settings.toys` is not 0, or where nothing can be counted, as in
+    windows of bins.
     """
     if is_plain(problem):
         limits = asymptotic_unbinned(problem.channels[0], settings)
@@ -72,10 +54,13 @@ def _automatic(problem: SimultaneousProblem, binned: BinnedProblem, settings: Se
     observed[exact] = expected[exact] = np.nan
     chosen[exact] = NO_LIMIT
     left = replace(limits, yield_limit=observed, expected=expected, method=chosen)
-    if settings.toys > 0 and not _adds(problem):
+    if settings.toys > 0:
         between = exact & (limits.effective_background >= COUNTED)
         left = with_joint_toys(problem, settings, left, between)
-    return with_counting(binned, settings, left)
+    counted = with_counting(binned, settings, left)
+    lost = ~np.isfinite(counted.yield_limit) & (limits.effective_background >= COUNTED)
+    unasked = settings if settings.toys > 0 else replace(settings, toys=UNASKED_TOYS)
+    return with_joint_toys(problem, unasked, counted, lost)
 
 
 UNBINNED_METHODS: dict[str, Method] = {
@@ -90,7 +75,8 @@ UNBINNED_METHODS: dict[str, Method] = {
 
 def is_plain(problem: SimultaneousProblem) -> bool:
     """Tell whether windows are of one channel, uncut, without nuisances: a faster kernel has them."""
-    return len(problem.channels) == 1 and problem.nuisances is None and not problem.channels[0].is_cut
+    (first, *others), certain = problem.channels, problem.nuisances is None
+    return certain and not others and first.held == 1 and not first.is_cut
 
 
 def unbinned_limits(

@@ -288,7 +288,7 @@ def _bent_signals(
     model: WindowModel,
 ) -> tuple[Floats, Floats]:
     """Return the changes of the signal (W, B) at −1 and +1 of its resolution or mass."""
-    factors = (1.0 - size, 1.0 + size) if term.kind == "normal" else (1.0 / (1.0 + size), 1.0 + size)
+    factors = shape_factors(term, size)
     scaled = SHAPE_TARGETS[term.on]
     low, high = (
         np.concatenate(
@@ -302,6 +302,11 @@ def _bent_signals(
         for factor in factors
     )
     return model.live * low - model.signal, model.live * high - model.signal
+
+
+def shape_factors(term: Systematic, size: Floats) -> tuple[Floats, Floats]:
+    """Return the factors (W,) at −1 and at +1 of a systematic on the signal's resolution or position."""
+    return (1.0 - size if term.kind == "normal" else 1.0 / (1.0 + size)), 1.0 + size
 
 
 def spurious_yields(

@@ -266,17 +266,6 @@ def test_a_curvature_that_is_rounding_is_no_scale(x, share):
     assert limits.yield_lower[0] < 0.0
 
 
-def test_a_spurious_signal_beside_an_empty_channel_is_given_up():
-    """Its sign makes a kink that no Newton step finds; no number is better than a wrong one."""
-    added = nuisances_of([[0.0, 0.0]], added=[[1.0, 1.5]])
-    limits = asymptotic_simultaneous(problem([[0.5], []], [0.4, 0.6], nuisances=added), Settings(0.9))
-    assert STATUS_MEANINGS[limits.status[0]] == "not_converged"
-    assert METHOD_MEANINGS[limits.method[0]] == "none"
-    assert np.isnan([limits.yield_limit[0], limits.signal_yield[0], limits.z_local[0]]).all()
-    both = asymptotic_simultaneous(problem([[0.5], [0.7]], [0.4, 0.6], nuisances=added), Settings(0.9))
-    assert np.isfinite(both.yield_limit[0])
-
-
 @pytest.mark.parametrize("terms", [1, 2, 4])
 def test_fits_of_few_events_do_not_depend_on_the_rest_of_the_batch(terms):
     rng = np.random.default_rng(7)

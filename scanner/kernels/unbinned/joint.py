@@ -1,92 +1,59 @@
 """The joint NLL of the channels of a window as a function of the one signal yield, nuisances profiled.
 
-The signal of channel c is
-
-    s_c = s f_c exp(Σ_j α_j k_jc) (1 + Σ_j α_j b_jc) + Σ_j u_jc(α_j),
-
-f its share, k the logarithms of log-normal factors, b relative changes of normal ones, u the events of
-spurious signals, interpolated between their values at −1 and +1 as HistFactory's code 4p. The joint NLL is
-Σ_c h_c(s_c) + ½ Σ_j (α_j − a_j)², h_c of `scanner.kernels.unbinned.channel`.
+It is Σ_c h_c(z_c) + ½ Σ_j (α_j − a_j)², h_c of `scanner.kernels.unbinned.channel`, z of
+`scanner.kernels.unbinned.signals`. Newton's method takes the nuisances down; what makes kinks of it is in
+`scanner.kernels.unbinned.kinks`.
 """
 
 import math
-
-import numpy as np
 
 from scanner.kernels import jit
 from scanner.kernels.algebra import PIVOT_FLOOR, Floats, factorise, solve
 from scanner.kernels.lean import lean
 from scanner.kernels.linear.window import BOUNDARY, OK, usable
-from scanner.kernels.unbinned.channel import CURVE, SLOPE, TOTAL, VALUE, State, profile_channel
+from scanner.kernels.unbinned.channel import KINK, ROWS, TERMS, TOTAL, VALUE, State, profile_channel
+from scanner.kernels.unbinned.kinks import STIFF, find_kinks, is_held, step_with_kinks
+from scanner.kernels.unbinned.signals import (
+    ALPHA,
+    BEND,
+    CENTRE,
+    GRADIENT,
+    HIGH,
+    KEPT,
+    LOGS,
+    LOW,
+    STEP,
+    TURN,
+    Model,
+    added_events,
+    set_held,
+    set_turns,
+)
 
-Model = tuple[Floats, Floats, Floats, Floats, Floats]
-"""Shares (C,); effects (4, J, C): k, b, u at −1 and at +1; nuisances (5, J): α, a, and rows to solve with;
-matrix (J, J) and derivatives (J + 1, C) of the signals by the yield, then by the nuisances."""
-LOGS, FACTORS, LOW, HIGH = range(4)
-ALPHA, CENTRE, GRADIENT, STEP, KEPT = range(5)
+SLOPE, CURVE = 1, 2
+"""After VALUE, what is known of the NLL at a yield."""
 ITERATIONS = 60
 LAST = 1e-11
 """Newton decrement squared of the nuisances below which they are where the NLL is least."""
+FARTHEST = 4.0
+"""Largest step of a nuisance, in its standard deviations."""
 MINIMUM = 1e-12
 """The same for the yield."""
 SPECK = 1e-9
 """Yield below 0 at which the NLL is asked on which side of 0 it falls."""
-
-
-@jit
-def allocate_model(channels: int, nuisances: int) -> Model:
-    """Return the arrays of a window's signals."""
-    return (
-        np.zeros(channels),
-        np.zeros((4, nuisances, channels)),
-        np.zeros((5, nuisances)),
-        np.zeros((nuisances, nuisances)),
-        np.zeros((nuisances + 1, channels)),
-    )
-
-
-@jit
-def added_events(low: float, high: float, x: float) -> tuple[float, float, float]:
-    """Return what a nuisance adds, and the first two derivatives."""
-    if x >= 1.0:
-        return x * high, high, 0.0
-    if x <= -1.0:
-        return -x * low, -low, 0.0
-    s = x * x
-    even = s * (15.0 + s * (-10.0 + 3.0 * s)) / 16.0
-    slope = x * (15.0 + s * (-20.0 + 9.0 * s)) / 8.0
-    bend = (15.0 + s * (-60.0 + 45.0 * s)) / 8.0
-    both, half = high + low, 0.5 * (high - low)
-    return even * both + half * x, slope * both + half, bend * both
-
-
-@lean
-def _signal_of(model: Model, c: int, signal_yield: float) -> float:
-    """Return the signal of a channel and set its derivatives."""
-    shares, effects, nuisances, _, moves = model
-    log, factor, added = 0.0, 1.0, 0.0
-    for j in range(nuisances.shape[1]):
-        alpha = nuisances[ALPHA, j]
-        log += alpha * effects[LOGS, j, c]
-        factor += alpha * effects[FACTORS, j, c]
-    scale = shares[c] * math.exp(log)
-    for j in range(nuisances.shape[1]):
-        more, slope, _ = added_events(effects[LOW, j, c], effects[HIGH, j, c], nuisances[ALPHA, j])
-        added += more
-        turn = effects[LOGS, j, c] * factor + effects[FACTORS, j, c]
-        moves[j + 1, c] = signal_yield * scale * turn + slope
-    moves[0, c] = scale * factor
-    return float(signal_yield * moves[0, c] + added)
+ROUNDING = 1e-13
+"""Part of the NLL by which it may rise in a step."""
 
 
 @lean
 def sum_channels(state: State, model: Model, signal_yield: float) -> tuple[float, int]:
     """Fit all channels at a yield and the present nuisances; return the joint NLL and the status."""
-    shares, _, nuisances, _, _ = model
+    shares, nuisances, wanted = model[0], model[2], model[7]
     status, total = OK, 0.0
     for c in range(shares.size):
         if shares[c] > 0.0:
-            found = profile_channel(state, c, _signal_of(model, c, signal_yield))
+            set_held(model, c, signal_yield)
+            found = profile_channel(state, c, wanted[c])
             if not usable(found):
                 return math.inf, found
             status = max(status, found)
@@ -98,79 +65,115 @@ def sum_channels(state: State, model: Model, signal_yield: float) -> tuple[float
 
 
 @lean
-def _set_newton(state: State, model: Model, signal_yield: float, whole: float) -> None:
-    """Set gradient and Hessian by the nuisances, that of signals bent by them times `whole`."""
-    shares, effects, nuisances, matrix, moves = model
-    numbers = state[11]
+def set_newton(state: State, model: Model, signal_yield: float, whole: float) -> None:
+    """Set gradient and Hessian by the nuisances, that of what is bent by them times `whole`.
+
+    Kinks are no part of the gradient; where one holds the nuisances they are as stiff as can be.
+    """
+    shares, nuisances, matrix = model[0], model[2], model[3]
     for j in range(nuisances.shape[1]):
         nuisances[GRADIENT, j] = nuisances[ALPHA, j] - nuisances[CENTRE, j]
         for k in range(j + 1):
             matrix[j, k] = 1.0 if j == k else 0.0
     for c in range(shares.size):
         if shares[c] > 0.0:
-            slope, curve = numbers[c, SLOPE], numbers[c, CURVE]
-            factor = 1.0
-            for j in range(nuisances.shape[1]):
-                factor += nuisances[ALPHA, j] * effects[FACTORS, j, c]
-            scale = signal_yield * moves[0, c] / factor
-            for j in range(nuisances.shape[1]):
-                nuisances[GRADIENT, j] += slope * moves[j + 1, c]
-                kj, bj = effects[LOGS, j, c], effects[FACTORS, j, c]
-                for k in range(j + 1):
-                    kk, bk = effects[LOGS, k, c], effects[FACTORS, k, c]
-                    bend = scale * (kj * kk * factor + kj * bk + kk * bj)
-                    if j == k:
-                        bend += added_events(effects[LOW, j, c], effects[HIGH, j, c], nuisances[ALPHA, j])[2]
-                    matrix[j, k] += curve * moves[j + 1, c] * moves[k + 1, c] + whole * slope * bend
+            _add_squares(state, model, c)
+            _add_bends(state, model, c, signal_yield, whole)
 
 
 @lean
-def _newton_step(state: State, model: Model, signal_yield: float) -> float:
+def _add_squares(state: State, model: Model, c: int) -> None:
+    nuisances, matrix, moves = model[2], model[3], model[4]
+    slopes, curves = state[12], state[13]
+    held, kink = state[0][c, ROWS] - state[0][c, TERMS], state[11][c, KINK]
+    for j in range(nuisances.shape[1]):
+        for h in range(held):
+            slope = 0.0 if h == 0 and not math.isnan(kink) else slopes[c, h]
+            nuisances[GRADIENT, j] += slope * moves[j + 1, c, h]
+            turn = 0.0
+            for g in range(held):
+                turn += curves[c, h, g] * moves[j + 1, c, g]
+            if turn != 0.0:
+                for k in range(j + 1):
+                    matrix[j, k] += turn * moves[k + 1, c, h]
+
+
+@lean
+def _add_bends(state: State, model: Model, c: int, signal_yield: float, whole: float) -> None:
+    effects, nuisances, matrix = model[1], model[2], model[3]
+    bends, known, turns = model[5], model[6], model[8]
+    wanted, slopes = model[7], state[12]
+    scale, total = set_turns(model, c, slopes[c])
+    scale *= signal_yield * whole
+    for j in range(nuisances.shape[1]):
+        kj = effects[LOGS, j, c]
+        more = added_events(effects[LOW, j, c], effects[HIGH, j, c], nuisances[ALPHA, j])[2]
+        matrix[j, j] += scale * turns[BEND, j] + whole * slopes[c, 0] * more
+        for k in range(j + 1):
+            kk = effects[LOGS, k, c]
+            matrix[j, k] += scale * (kj * kk * total + kj * turns[TURN, k] + kk * turns[TURN, j])
+            for f in range(known.shape[2]):
+                h = 1 + 2 * bends.size + f
+                matrix[j, k] += whole * slopes[c, h] * wanted[c, h] * known[j, c, f] * known[k, c, f]
+
+
+@lean
+def _newton_step(state: State, model: Model, signal_yield: float, kinks: int) -> float:
     """Set the step of the nuisances; return the decrement squared."""
-    _, _, nuisances, matrix, _ = model
+    nuisances, matrix = model[2], model[3]
     size = nuisances.shape[1]
-    _set_newton(state, model, signal_yield, 1.0)
+    set_newton(state, model, signal_yield, 1.0)
     if not factorise(matrix, size, PIVOT_FLOOR):
-        _set_newton(state, model, signal_yield, 0.0)
+        set_newton(state, model, signal_yield, 0.0)
         factorise(matrix, size, PIVOT_FLOOR)
+    if kinks > 0:
+        return step_with_kinks(state, model)
     return solve(matrix, size, nuisances, GRADIENT, STEP)
 
 
 @jit
 def profile_joint(state: State, model: Model, signal_yield: float, out: Floats) -> int:
     """Fit backgrounds and nuisances at a yield; set VALUE, SLOPE and CURVE of `out`, return the status."""
-    _, _, nuisances, _, _ = model
+    nuisances = model[2]
+    kinks, found = find_kinks(state, model)
+    if not usable(found):
+        return found
     value, status = sum_channels(state, model, signal_yield)
     if nuisances.shape[1] > 0:
         if not usable(status):
             nuisances[ALPHA] = nuisances[CENTRE]
             value, status = sum_channels(state, model, signal_yield)
-        value, status = _fit_nuisances(state, model, signal_yield, value, status)
+        value, status = _fit_nuisances(state, model, signal_yield, value, status, kinks)
     out[VALUE] = value
     if usable(status):
-        _set_slopes(state, model, out)
+        _set_slopes(state, model, signal_yield, kinks, out)
     return status
 
 
 @jit
 def _fit_nuisances(
-    state: State, model: Model, signal_yield: float, value: float, status: int
+    state: State, model: Model, signal_yield: float, value: float, status: int, kinks: int
 ) -> tuple[float, int]:
-    _, _, nuisances, _, _ = model
-    size = nuisances.shape[1]
+    nuisances = model[2]
     for _ in range(ITERATIONS):
         if not usable(status):
             break
-        decrement = _newton_step(state, model, signal_yield)
-        if decrement < LAST:
-            break
+        decrement = _newton_step(state, model, signal_yield, kinks)
         nuisances[KEPT] = nuisances[ALPHA]
-        length = 1.0
+        largest = 0.0
+        for j in range(nuisances.shape[1]):
+            largest = max(largest, abs(nuisances[STEP, j]))
+        if decrement < LAST:
+            if kinks > 0:  # the NLL falls by as much as the signal is off its kink, not by the square of it
+                nuisances[ALPHA] -= nuisances[STEP]
+                value, status = sum_channels(state, model, signal_yield)
+            break
+        length = 1.0 if largest < FARTHEST else FARTHEST / largest
         for _ in range(ITERATIONS):
-            for j in range(size):
+            for j in range(nuisances.shape[1]):
                 nuisances[ALPHA, j] = nuisances[KEPT, j] - length * nuisances[STEP, j]
             found, status = sum_channels(state, model, signal_yield)
-            if usable(status) and found <= value + 1e-13 * abs(value):
+            if usable(status) and found <= value + ROUNDING * max(abs(value), 1.0):
                 break
             length *= 0.5
         value = found
@@ -178,25 +181,44 @@ def _fit_nuisances(
 
 
 @lean
-def _set_slopes(state: State, model: Model, out: Floats) -> None:
+def _set_slopes(state: State, model: Model, signal_yield: float, kinks: int, out: Floats) -> None:
     """Set slope and curvature by the yield, with the nuisances where they are."""
-    shares, effects, nuisances, matrix, moves = model
-    numbers, size = state[11], nuisances.shape[1]
+    shares, nuisances, matrix = model[0], model[2], model[3]
+    size = nuisances.shape[1]
+    if kinks > 0:
+        for c in range(shares.size):
+            if shares[c] > 0.0 and is_held(state, c):
+                state[13][c, 0, 0] = STIFF
+        set_newton(state, model, signal_yield, 1.0)
+        factorise(matrix, size, PIVOT_FLOOR)
     out[SLOPE] = out[CURVE] = 0.0
     nuisances[GRADIENT] = 0.0
     for c in range(shares.size):
         if shares[c] > 0.0:
-            rate, slope, curve = moves[0, c], numbers[c, SLOPE], numbers[c, CURVE]
-            out[SLOPE] += rate * slope
-            out[CURVE] += rate * rate * curve
-            factor = 1.0
-            for j in range(size):
-                factor += nuisances[ALPHA, j] * effects[FACTORS, j, c]
-            for j in range(size):
-                turn = rate * (effects[LOGS, j, c] + effects[FACTORS, j, c] / factor)
-                nuisances[GRADIENT, j] += curve * rate * moves[j + 1, c] + slope * turn
+            _add_slopes(state, model, c, out)
     if size > 0:
         out[CURVE] = max(out[CURVE] - solve(matrix, size, nuisances, GRADIENT, STEP), 0.0)
+
+
+@lean
+def _add_slopes(state: State, model: Model, c: int, out: Floats) -> None:
+    """Add what a channel has of slope and curvature by the yield, and of those by yield and nuisances."""
+    effects, nuisances, moves, turns = model[1], model[2], model[4], model[8]
+    slopes, curves = state[12], state[13]
+    if not math.isnan(state[11][c, KINK]):
+        slopes[c, 0] = state[11][c, KINK]
+    held = state[0][c, ROWS] - state[0][c, TERMS]
+    scale, total = set_turns(model, c, slopes[c])
+    out[SLOPE] += scale * total
+    for h in range(held):
+        turn = 0.0
+        for g in range(held):
+            turn += curves[c, h, g] * moves[0, c, g]
+        out[CURVE] += turn * moves[0, c, h]
+        for j in range(nuisances.shape[1]):
+            nuisances[GRADIENT, j] += turn * moves[j + 1, c, h]
+    for j in range(nuisances.shape[1]):
+        nuisances[GRADIENT, j] += scale * (effects[LOGS, j, c] * total + turns[TURN, j])
 
 
 @lean

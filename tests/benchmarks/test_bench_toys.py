@@ -6,8 +6,8 @@ and, where there is an excess, with it; the answer is q₀.
 What bounds them. A third of a toy is its hundred Poisson numbers: one random word each, made for four
 bins at a time, one look into a table that stays in the second-level cache, one comparison. The rest are
 about ten passes over the bins that sum a gradient of four; each has one division a bin. Sparse toys are
-fitted by three to four Newton steps over their occupied bins; where the background touches zero, a step
-looks for the bins that hold it, one after the other.
+fitted by three to four Newton steps over their occupied bins, of many short loops; where the background
+touches zero, a step looks for the bins that hold it, one after the other.
 """
 
 from functools import partial

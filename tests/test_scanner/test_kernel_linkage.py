@@ -88,6 +88,23 @@ def test_no_kernel_that_counts_no_references_is_given_any():
         assert not called & givers, kernel.name
 
 
+def test_kernels_that_are_inlined_call_no_others():
+    """What they call would be inlined too, or not, as the first of its callers in a process decides."""
+    everywhere = {kernel.name for kernel in kernels_of("inlined")}
+    assert len(everywhere) > 15
+    for path in Path(kernels.__file__).parent.rglob("*.py"):
+        body = ast.parse(path.read_text()).body
+        functions = [node for node in body if isinstance(node, ast.FunctionDef)]
+        inlined = [node for node in functions if "inlined" in map(ast.unparse, node.decorator_list)]
+        imports = [node for node in body if isinstance(node, ast.ImportFrom)]
+        others = {alias.name for node in imports for alias in node.names} - everywhere
+        others |= {node.name for node in functions} - {node.name for node in inlined}
+        for kernel in inlined:
+            called = {ast.unparse(node.func) for node in ast.walk(kernel) if isinstance(node, ast.Call)}
+            assert not returns_arrays(kernel), kernel.name
+            assert not called & others, kernel.name
+
+
 @pytest.mark.slow
 def test_cold_and_warm_kernels_and_any_order_of_hashing_give_the_same_bits(tmp_path):
     """Two fresh caches, each compiled with another order of sets, and a second process on the last."""

@@ -15,9 +15,9 @@ import math
 import numpy as np
 
 from scanner.kernels import jit
-from scanner.kernels.algebra import TILE, Floats, Integers, accumulate, combine
+from scanner.kernels.algebra import TILE, Floats, Integers, accumulate, sum_diagonal_tile
+from scanner.kernels.inlined import inlined
 from scanner.kernels.lean import lean
-from scanner.kernels.linear.difference import divergence
 from scanner.kernels.linear.workspace import (
     CHANGE,
     CURVE,
@@ -31,7 +31,8 @@ from scanner.kernels.linear.workspace import (
     THETA,
     cut,
 )
-from scanner.kernels.toys.faces import BIN, NUMBER, PULL, TRIAL, allocate_held, bounded_step, length_of
+from scanner.kernels.toys.faces import BIN, LEVEL, NUMBER, PULL, TRIAL, allocate_held, bounded_step
+from scanner.kernels.toys.factor import invert_factor
 
 INVERSE, MISSING = 7, 8
 """Rows of the occupied bins beside those of `scanner.kernels.linear.workspace`: 1/ν, and Σ θ_j T_j − ν."""
@@ -41,7 +42,7 @@ TOTAL, NUMBERS = TRIAL + 1, TRIAL + 2
 MEANS, LEAST, VALUE = range(3)
 """the sum of the means; the expectation below which an empty bin is negative; the NLL of the last fit less
 that of the truth."""
-ITERATIONS = 30
+ITERATIONS = 40
 FLOOR = 0.1
 """Smallest ν to start from, over the mean in the bin."""
 FRACTION = 0.99
@@ -49,15 +50,18 @@ FRACTION = 0.99
 ROUNDING = 1e-11
 SOFT = 1e-4
 """What is added to the diagonal of the Hessian, over its largest element."""
+NEAR = 1e-3
+"""Decrement squared [σ²] from which the next step keeps the Hessian."""
+SHRINK = 0.03
+"""Largest ratio of two decrements squared with which it is kept again."""
+DISTANCE = 1e-12
+"""Decrement squared [σ²] at which a fit is done: it lies 1e-6 σ from the minimum."""
 REMAINING = 1e-7
-"""Gradient at a fit times the coefficients, and pulls times their bins, above which it goes on: by convexity
-their sum bounds the NLL above the minimum."""
-LEFT = 1e-8
-"""Gradient left by that, times the coefficients, below which a fit is done: by convexity it bounds the NLL
-above the minimum."""
-DECREMENT, FINE = 1e-6, 1e-3
-"""Decrement squared [σ²] and largest relative change of a bin below which a step is the last: their
-product, 1e-6 σ, is what it leaves."""
+"""Pulls times their bins above which a fit goes on: they bound the NLL above the minimum."""
+EXTREME, LARGEST = 1e30, 1e200
+"""Ratios of two expectations, and products of these, of which logarithms are taken at once."""
+PADDED = 16
+"""The gathered bins are a multiple of these, so that the loops over them have no rest."""
 
 Few = tuple[Floats, Floats, Floats, Floats]
 """Templates and bins gathered from the occupied ones, held bins and the matrix of their pulls."""
@@ -88,22 +92,29 @@ def set_sums(templates: Floats, bins: Floats, coefficients: Floats) -> None:
 
 @jit
 def gather(templates: Floats, bins: Floats, few: Few, places: Integers) -> Few:
-    """Return the arrays cut to the occupied bins of a toy, and filled; `places` (B + 1,) is scratch."""
+    """Return the arrays cut to the occupied bins of a toy, and filled; `places` (B + 1,) is scratch.
+
+    Bins without events or templates fill them up to a multiple of `PADDED`.
+    """
     lean, sums, held, gram = few
     held[NUMBER, 0] = 0.0
     occupied = 0
     for b in range(bins.shape[1]):
         places[occupied] = b
         occupied += bins[DATA, b] > 0.0
-    lean, sums = cut(lean, occupied), cut(sums, occupied)
+    padded = min((occupied + PADDED - 1) // PADDED * PADDED, bins.shape[1])
+    lean, sums = cut(lean, padded), cut(sums, padded)
     for i in range(occupied):
         b = places[i]
         sums[DATA, i], sums[REFERENCE, i] = bins[DATA, b], bins[REFERENCE, b]
+    for i in range(occupied, padded):
+        sums[DATA, i], sums[REFERENCE, i] = 0.0, 1.0
     for j in range(0, templates.shape[0], TILE):
         for i in range(occupied):
             b = places[i]
             lean[j, i], lean[j + 1, i] = templates[j, b], templates[j + 1, b]
             lean[j + 2, i], lean[j + 3, i] = templates[j + 2, b], templates[j + 3, b]
+        lean[j : j + TILE, occupied:] = 0.0
     return lean, sums, held, gram
 
 
@@ -120,107 +131,125 @@ def fit_few(
     if sums.shape[1] == 0 or free == 0:
         return False
     _begin(lean, sums, coefficients)
+    known, before = False, math.inf
     for _ in range(ITERATIONS):
-        _differentiate(lean, sums, coefficients, hessian)
-        solved, decrement, left = bounded_step(
-            templates, bins, coefficients, hessian, held, gram, free, least, SOFT
-        )
+        _differentiate(lean, sums, coefficients)
+        if not known:
+            _sum_hessian(lean, sums, coefficients, hessian)
+            invert_factor(hessian, free, SOFT)
+        solved, decrement = bounded_step(templates, bins, coefficients, hessian, held, gram, free, least)
         if not solved:
             break
-        whole, moved = _advance(lean, sums, coefficients, free)
-        settled = left * length_of(coefficients, THETA, free) < LEFT
-        if (
-            whole
-            and decrement < DECREMENT
-            and settled
-            and not moved
-            and _is_minimum(templates, few, coefficients, free)
-        ):
+        if known and decrement < DISTANCE and _pulled(held) < REMAINING:
+            _set_multipliers(sums)
             coefficients[NUMBERS, VALUE] = _above_truth(sums, coefficients)
             return True
+        whole = _advance(lean, sums, coefficients)
+        known = whole and decrement < (SHRINK * before if known else NEAR)
+        before = decrement
     held[NUMBER, 0] = 0.0
     return False
 
 
 @lean
-def _is_minimum(templates: Floats, few: Few, coefficients: Floats, free: int) -> bool:
-    """Check the conditions of a minimum at θ itself: the gradient, and that bins with a pull are empty.
+def _sum_hessian(lean: Floats, sums: Floats, coefficients: Floats, hessian: Floats) -> None:
+    if lean.shape[0] == TILE:
+        sum_diagonal_tile(lean, 0, sums, CURVE, hessian)
+    else:  # which sums a gradient too; it is not that of a fit
+        accumulate(lean, sums, CURVE, CURVE, coefficients, STEP, hessian)
 
-    Of two held bins with nearly equal templates rounding may give all of the pull to one that is not.
+
+@inlined
+def _pulled(held: Floats) -> float:
+    """Return the sum of the pulls times what their bins expect.
+
+    Of two held bins with nearly equal templates rounding may give all of the pull to one that is not empty.
     """
-    lean, sums, held, _ = few
-    for i in range(sums.shape[1]):
-        sums[SLOPE, i] = sums[DATA, i] / sums[EXPECTED, i]
-    squared = 0.0
-    for j in range(free):
-        total = coefficients[TOTAL, j]
-        for i in range(sums.shape[1]):
-            total -= lean[j, i] * sums[SLOPE, i]
-        for a in range(int(held[NUMBER, 0])):
-            total -= templates[j, int(held[BIN, a])] * held[PULL, a]
-        squared += total * total
-    gap = 0.0
+    total = 0.0
     for a in range(int(held[NUMBER, 0])):
-        level = 0.0
-        for j in range(templates.shape[0]):
-            level += coefficients[THETA, j] * templates[j, int(held[BIN, a])]
-        gap += abs(held[PULL, a] * level)
-    return gap + math.sqrt(squared) * length_of(coefficients, THETA, free) < REMAINING
+        total += abs(held[PULL, a] * held[LEVEL, a])
+    return total
 
 
-@lean
+@inlined
 def _begin(lean: Floats, sums: Floats, coefficients: Floats) -> None:
     """Set ν from θ, but not below a floor, and λ = n/ν."""
-    combine(lean, coefficients, THETA, sums, EXPECTED)
+    _combine(lean, coefficients, THETA, sums, EXPECTED)
     for i in range(sums.shape[1]):
-        expected = max(sums[EXPECTED, i], FLOOR * sums[REFERENCE, i])
-        sums[MISSING, i] = sums[EXPECTED, i] - expected
+        combined, n = sums[EXPECTED, i], sums[DATA, i]
+        expected = max(combined, FLOOR * sums[REFERENCE, i]) if n > 0.0 else 1.0
+        sums[MISSING, i] = combined - expected if n > 0.0 else 0.0
         sums[EXPECTED, i] = expected
-        sums[MULTIPLIER, i] = sums[DATA, i] / expected
+    _set_multipliers(sums)
 
 
-@lean
-def _differentiate(lean: Floats, sums: Floats, coefficients: Floats, hessian: Floats) -> None:
-    """Set gradient and Hessian from ν and λ."""
+@inlined
+def _combine(lean: Floats, coefficients: Floats, which: int, sums: Floats, out: int) -> None:
+    """Set row `out` to the sum of the templates times row `which` of the coefficients."""
+    for j in range(0, lean.shape[0], TILE):
+        w0, w1 = coefficients[which, j], coefficients[which, j + 1]
+        w2, w3 = coefficients[which, j + 2], coefficients[which, j + 3]
+        for i in range(sums.shape[1]):
+            before = sums[out, i] if j > 0 else 0.0
+            low = w0 * lean[j, i] + w1 * lean[j + 1, i]
+            sums[out, i] = before + low + (w2 * lean[j + 2, i] + w3 * lean[j + 3, i])
+
+
+@inlined
+def _set_multipliers(sums: Floats) -> None:
+    for i in range(sums.shape[1]):
+        sums[MULTIPLIER, i] = sums[DATA, i] / sums[EXPECTED, i]
+
+
+@inlined
+def _differentiate(lean: Floats, sums: Floats, coefficients: Floats) -> None:
+    """Set the gradient from ν and λ, 1/ν and the curvatures."""
     for i in range(sums.shape[1]):
         inverse = 1.0 / sums[EXPECTED, i]
         sums[INVERSE, i] = inverse
         sums[CURVE, i] = sums[MULTIPLIER, i] * inverse
-    for i in range(sums.shape[1]):
-        sums[SLOPE, i] = sums[CURVE, i] * sums[MISSING, i] - sums[DATA, i] * sums[INVERSE, i]
-    accumulate(lean, sums, SLOPE, CURVE, coefficients, GRADIENT, hessian)
-    for j in range(lean.shape[0]):
-        coefficients[GRADIENT, j] += coefficients[TOTAL, j]
+    for j in range(0, lean.shape[0], TILE):
+        g0, g1 = coefficients[TOTAL, j], coefficients[TOTAL, j + 1]
+        g2, g3 = coefficients[TOTAL, j + 2], coefficients[TOTAL, j + 3]
+        for i in range(sums.shape[1]):
+            slope = sums[CURVE, i] * sums[MISSING, i] - sums[DATA, i] * sums[INVERSE, i]
+            g0 += lean[j, i] * slope
+            g1 += lean[j + 1, i] * slope
+            g2 += lean[j + 2, i] * slope
+            g3 += lean[j + 3, i] * slope
+        coefficients[GRADIENT, j], coefficients[GRADIENT, j + 1] = g0, g1
+        coefficients[GRADIENT, j + 2], coefficients[GRADIENT, j + 3] = g2, g3
 
 
-@lean
-def _advance(lean: Floats, sums: Floats, coefficients: Floats, free: int) -> tuple[bool, bool]:
-    """Step θ, ν and λ; return whether by the whole step, and whether a bin moved more than a little."""
-    for j in range(free, lean.shape[0]):
-        coefficients[STEP, j] = 0.0
-    combine(lean, coefficients, STEP, sums, CHANGE)
-    moved = long = strong = 0
+@inlined
+def _advance(lean: Floats, sums: Floats, coefficients: Floats) -> bool:
+    """Step θ, ν and λ; return whether by the whole step."""
+    _combine(lean, coefficients, STEP, sums, CHANGE)
+    long = strong = 0
     for i in range(sums.shape[1]):
         inverse, multiplier = sums[INVERSE, i], sums[MULTIPLIER, i]
         down = sums[CHANGE, i] - sums[MISSING, i]
         share = down * inverse
         relax = multiplier - (sums[DATA, i] * inverse + multiplier * share)
         sums[CHANGE, i], sums[SLOPE, i] = down, relax
-        moved += abs(share) > FINE
         long += share > FRACTION
         strong += relax > FRACTION * multiplier
     primal = _length(sums, EXPECTED, CHANGE) if long > 0 else 1.0
     dual = _length(sums, MULTIPLIER, SLOPE) if strong > 0 else 1.0
-    for j in range(free):
+    for j in range(0, lean.shape[0], TILE):
         coefficients[THETA, j] -= primal * coefficients[STEP, j]
+        coefficients[THETA, j + 1] -= primal * coefficients[STEP, j + 1]
+        coefficients[THETA, j + 2] -= primal * coefficients[STEP, j + 2]
+        coefficients[THETA, j + 3] -= primal * coefficients[STEP, j + 3]
     for i in range(sums.shape[1]):
         sums[EXPECTED, i] -= primal * sums[CHANGE, i]
         sums[MULTIPLIER, i] -= dual * sums[SLOPE, i]
+    for i in range(sums.shape[1]):
         sums[MISSING, i] *= 1.0 - primal
-    return long == 0, moved > 0
+    return long == 0
 
 
-@lean
+@inlined
 def _length(sums: Floats, row: int, step: int) -> float:
     """Return the part of a downward step that leaves a row positive."""
     length = 1.0
@@ -232,15 +261,26 @@ def _length(sums: Floats, row: int, step: int) -> float:
 
 @lean
 def _above_truth(sums: Floats, coefficients: Floats) -> float:
-    """Return the NLL at ν less that at the truth."""
+    """Return the NLL at ν less that at the truth.
+
+    Of bins with one or two events, and a ratio of the two that is not extreme, one logarithm is taken of the
+    product.
+    """
     total = -coefficients[NUMBERS, MEANS]
     for j in range(coefficients.shape[1]):
         total += coefficients[TOTAL, j] * coefficients[THETA, j]
+    product = 1.0
     for i in range(sums.shape[1]):
-        change = sums[EXPECTED, i] - sums[REFERENCE, i]
-        sums[CHANGE, i] = change
-        total -= change
-    return float(total + divergence(sums, REFERENCE))
+        n = sums[DATA, i]
+        ratio = sums[EXPECTED, i] / sums[REFERENCE, i]
+        if n in (1.0, 2.0) and EXTREME > ratio > 1.0 / EXTREME:
+            product *= ratio if n == 1.0 else ratio * ratio
+            if not LARGEST > product > 1.0 / LARGEST:
+                total -= math.log(product)
+                product = 1.0
+        elif n > 0.0:
+            total -= n * math.log(ratio)
+    return float(total - math.log(product))
 
 
 @lean

@@ -76,7 +76,7 @@ def qmu_tilde(
 ) -> float:
     """Return q̃_μ of the counts in `bins` (eq. 16), NaN where a fit fails; `target` is μ's coordinate.
 
-    Where many events make the first guess of ŝ a good one, a fit at s = 0 is only done below it.
+    Where the slope makes ŝ > 0 likely a free yield is fitted at once, and s = 0 only where it is not.
     """
     begin(bins, coefficients)
     status, slope = fit_toy(templates, bins, coefficients, matrix, few, terms, target, dense)
@@ -86,7 +86,7 @@ def qmu_tilde(
     if slope <= 0.0 and not empty:
         return 0.0
     at_mu = likelihood(bins, coefficients, dense)
-    if dense and slope < target:
+    if slope < target:
         status, _ = fit_toy(templates, bins, coefficients, matrix, few, terms, math.nan, dense)
         if usable(status) and coefficients[THETA, terms] >= 0.0:
             return not_negative(2.0 * (at_mu - likelihood(bins, coefficients, dense)))

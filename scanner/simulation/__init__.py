@@ -27,6 +27,7 @@ from scanner.simulation.inelastic import FourTracks, InelasticDarkHiggs
 from scanner.simulation.lambda_invisible import LambdaCombinations, LambdaInvisible
 from scanner.simulation.photons import ALPGamma, EEGammaGamma, GammaGammaGamma
 from scanner.simulation.recoil import EEMuMu, EMuInvisible, MuMuInvisible, MuMuLost, TauTauLost
+from scanner.simulation.recoil_lost import EEMuMuLost, MuMuPhotonLost
 from scanner.simulation.sampling import generator
 from scanner.simulation.single_photon import (
     EEGammaLost,
@@ -61,7 +62,15 @@ PROCESSES: dict[str, Process] = {
         *(InelasticDarkHiggs(), FourTracks(), TauHeavyNeutrino()),
         *(DarkHiggsSix(), SixTracks(), DarkoniumSix(), RadiativeSixTracks()),
         *(MuMuZPrimeTauTau(), MuMuScalarTauTau(), MuMuALPTauTau(), TauTauScalar(), TauTauPair()),
-        *(MuMuInvisible(), EMuInvisible(), MuMuLost(), TauTauLost(), EEMuMu()),
+        *(
+            MuMuInvisible(),
+            EMuInvisible(),
+            MuMuLost(),
+            TauTauLost(),
+            EEMuMu(),
+            MuMuPhotonLost(),
+            EEMuMuLost(),
+        ),
         *(FallingSpectrum(), Peak()),
     )
 }

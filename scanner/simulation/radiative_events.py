@@ -90,8 +90,8 @@ def _rapidities(region: Region) -> tuple[float, float]:
     return low, high
 
 
-def _photon(uniform: Array, region: Region, mass: float, sqrt_s: float) -> tuple[Array, Array, Array]:
-    """Draw s′ [GeV²] and the photon (4, N); returns them with the density in s′ and its direction."""
+def squared_masses(uniform: Array, region: Region, mass: float, sqrt_s: float) -> tuple[Array, Array]:
+    """Draw s′ [GeV²] from points (2, N); returns it with its density."""
     s = sqrt_s**2
     low = max(region.lowest_mass, 2 * mass) ** 2
     soft = 2 * sqrt_s * region.lowest_energy
@@ -100,16 +100,21 @@ def _photon(uniform: Array, region: Region, mass: float, sqrt_s: float) -> tuple
         uniform[0] < 0.5, low * np.exp(spans[0] * uniform[1]), s - soft * np.exp(spans[1] * uniform[1])
     )
     s1 = np.clip(s1, low, s - soft)
-    density = 0.5 / (s1 * spans[0]) + 0.5 / ((s - s1) * spans[1])
+    return s1, 0.5 / (s1 * spans[0]) + 0.5 / ((s - s1) * spans[1])
+
+
+def _photon(uniform: Array, region: Region, mass: float, sqrt_s: float) -> tuple[Array, Array, Array]:
+    """Draw s′ [GeV²] and the photon (4, N); returns them with the density in s′ and its direction."""
+    s1, density = squared_masses(uniform[:2], region, mass, sqrt_s)
     start, end = _rapidities(region)
     c = np.tanh(start + (end - start) * uniform[2])
-    energy = (s - s1) / (2 * sqrt_s)
+    energy = (sqrt_s**2 - s1) / (2 * sqrt_s)
     k = energy * kinematics.direction(c, 2 * math.pi * uniform[3])
     density = density / ((1 - c**2) * (end - start) * 2 * math.pi)
     return s1, np.concatenate([energy[None], k]), density
 
 
-def _pair(uniform: Array, s1: Array, k: Array, region: Region, mass: float, sqrt_s: float) -> Array:
+def pair_along(uniform: Array, s1: Array, k: Array, region: Region, mass: float, sqrt_s: float) -> Array:
     """Draw the leptons; returns l⁻ and l⁺ (2, 4, N)."""
     beta = np.sqrt(np.maximum(1 - 4 * mass**2 / s1, 0))
     bounds = np.cumsum(region.shares)
@@ -145,8 +150,8 @@ def _given_direction(n: Array, s1: Array, k: Array, sqrt_s: float) -> Array:
     return np.concatenate([energy[None], energy * n])
 
 
-def _density(momenta: Array, s1: Array, region: Region, mass: float) -> Array:
-    """Return the density of `_pair` in the direction of l⁻ in the rest frame of the pair."""
+def pair_density(momenta: Array, s1: Array, region: Region, mass: float) -> Array:
+    """Return the density of `pair_along` in the direction of l⁻ in the rest frame of the pair."""
     minus, plus, k = momenta
     near, far = kinematics.minkowski(minus, k), kinematics.minkowski(plus, k)
     beta = np.sqrt(np.maximum(1 - 4 * mass**2 / s1, 0))
@@ -170,10 +175,10 @@ def reaction(lepton: str, region: Region) -> Reaction:
 
     def trial(uniform: Array, sqrt_s: float) -> tuple[Array, Array]:
         s1, k, density = _photon(uniform[:4], region, massless, sqrt_s)
-        momenta = np.concatenate([_pair(uniform[4:], s1, k, region, massless, sqrt_s), k[None]])
+        momenta = np.concatenate([pair_along(uniform[4:], s1, k, region, massless, sqrt_s), k[None]])
         kept = _accepted(momenta, region) & np.all(momenta[:, 0] > mass, axis=0)
         some = momenta[:, :, kept]
-        density = density[kept] * _density(some, s1[kept], region, massless)
+        density = density[kept] * pair_density(some, s1[kept], region, massless)
         velocity = np.sqrt(np.maximum(1 - 4 * massless**2 / s1[kept], 0))
         if lepton == "e_e":
             element = radiative.electron_element(some, sqrt_s)

@@ -70,7 +70,7 @@ def _turned(mass2: Array, c: Array, phi: Array, x: Array, lepton: float) -> Arra
     return np.stack([kinematics.turn_to_beam(initial_state.boost_along_beam(p, x)) for p in pair])
 
 
-def _seen(leptons: Array) -> NDArray[np.bool_]:
+def seen(leptons: Array) -> NDArray[np.bool_]:
     """Tell which pairs (2, 4, n) are in the drift chamber."""
     low, high = np.radians(detector.TRACKING.theta)
     theta = np.stack([kinematics.polar_angle(kinematics.to_laboratory(p)) for p in leptons])
@@ -89,7 +89,7 @@ def _annihilation(name: str, lepton: float) -> Reaction:
         pair = _turned(square, c, 2 * math.pi * uniform[5], np.where(some, legs.x, 1.0), lepton)
         beta2 = 1 - 4 * lepton**2 / square
         density = math.pi * ALPHA**2 / (2 * square) * np.sqrt(beta2) * (2 - beta2 * (1 - c * c)) * HBARC2
-        kept = some & (_seen(pair) if name == "mu_mu" else True)
+        kept = some & (seen(pair) if name == "mu_mu" else True)
         return pair, np.where(
             kept, 2 * legs.weight * density * initial_state.vacuum_polarisation(square), 0.0
         )
@@ -127,7 +127,7 @@ def _two_photon(uniform: Array, sqrt_s: float) -> tuple[Array, Array]:
 
 def _two_photon_seen(uniform: Array, sqrt_s: float) -> tuple[Array, Array]:
     pair, weight = _two_photon(uniform, sqrt_s)
-    return pair, np.where(_seen(pair), weight, 0.0)
+    return pair, np.where(seen(pair), weight, 0.0)
 
 
 MUONS, TAUS = _annihilation("mu_mu", MASS_MUON), _annihilation("tau_tau", MASS_TAU)
@@ -135,7 +135,9 @@ TWO_PHOTON = Reaction("e_e_mu_mu", 4, 2, _two_photon_seen)
 LEPTONIC = tau_decays.SHARES["e"] + tau_decays.SHARES["mu"]
 
 
-class _Background(Process):
+class BackgroundOfMuons(Process):
+    """What backgrounds of two leptons share; muons unless they say otherwise."""
+
     role: ClassVar[str] = "background"
     columns: ClassVar[dict[str, str]] = RECOIL_COLUMNS
     reaction: ClassVar[Reaction]
@@ -152,7 +154,7 @@ class _Background(Process):
         return candidates(pair, np.full((2, events), tau_decays.MUON), sqrt_s, rng)
 
 
-class MuMuLost(_Background):
+class MuMuLost(BackgroundOfMuons):
     """Muon pairs with lost photons."""
 
     name: ClassVar[str] = "mu_mu_lost"
@@ -165,7 +167,7 @@ class MuMuLost(_Background):
     reaction: ClassVar[Reaction] = MUONS
 
 
-class EEMuMu(_Background):
+class EEMuMu(BackgroundOfMuons):
     """Muon pairs of two virtual photons, both electrons lost."""
 
     name: ClassVar[str] = "e_e_mu_mu"
@@ -177,7 +179,7 @@ class EEMuMu(_Background):
     reaction: ClassVar[Reaction] = TWO_PHOTON
 
 
-class TauTauLost(_Background):
+class TauTauLost(BackgroundOfMuons):
     """τ pairs of which both decay to an electron or a muon."""
 
     name: ClassVar[str] = "tau_tau_lost"

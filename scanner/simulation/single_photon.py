@@ -79,7 +79,7 @@ def partner(photon: Array, sqrt_s: float, sign: float) -> Array:
     return kinematics.polar_angle(kinematics.to_laboratory(kinematics.turn_to_beam(missing)))
 
 
-def _escape(choice: Array, uniform: Array) -> tuple[Array, Array, Array]:
+def escape(choice: Array, uniform: Array) -> tuple[Array, Array, Array]:
     """Draw the polar angle of the lost photon; returns it, its density and the probability of the loss."""
     parts = detector.CALORIMETER.theta
     edges = np.radians([0.0, *(angle for part in parts for angle in part), 180.0])
@@ -99,7 +99,7 @@ def _two_photons(uniform: Array, sqrt_s: float, angles: tuple[float, float]) -> 
     """
     legs = initial_state.legs(uniform[:4], sqrt_s)
     s1 = np.maximum(sqrt_s**2 * legs.x[0] * legs.x[1], 1e-12)
-    theta, density, passes = _escape(uniform[4], uniform[5])
+    theta, density, passes = escape(uniform[4], uniform[5])
     flight = kinematics.direction(np.cos(theta), 2 * math.pi * uniform[6])
     there = np.concatenate([np.ones((1, len(theta))), flight])
     back = initial_state.boost_along_beam(

@@ -10,15 +10,6 @@ from scanner import definition, engine
 from scanner.windows.channels import at_luminosity
 
 SEARCHES = catalogue.runnable()
-KNOWN = {
-    "ap_inv": "the polynomial does not follow the kinematic end of photon pairs beside a veto",
-    "alp_inv": "as ap_inv",
-}
-"""Searches whose events come back with larger pulls, and why; the notes on searches say so too."""
-EVERY = [
-    pytest.param(name, marks=[pytest.mark.xfail(reason=KNOWN[name], strict=True)] if name in KNOWN else [])
-    for name in SEARCHES
-]
 REDUCED = ("alp_gg", "y1s_inv", "zp_inv_emu")
 """A fit of a smooth background, one with a known peak below it, and a count."""
 
@@ -28,7 +19,7 @@ def inject(name, folder, **options):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", SEARCHES)
 def test_signals_come_back_from_every_search(name, tmp_path):
     found = inject(name, tmp_path)  # 1000 toys each, which tell means to 0.03
     assert len(found) == min(3, len(set(injection_points.choose(definition.load(name), 3)))) >= 1

@@ -91,20 +91,6 @@ class BinnedProblem:
         samples = 1 + self.background.shape[1] + nuisances.fixed.shape[1] + nuisances.parts.shape[1]
         return self.windows, len(nuisances.names), samples, 2
 
-    def refuse_nuisances(self, what: str) -> None:
-        """Refuse what would leave nuisances out.
-
-        Raises
-        ------
-        InputError
-            If the problem has nuisances.
-        """
-        if self.nuisances is not None:
-            raise InputError(
-                f"{what} of windows with nuisances is not possible yet: take the method asymptotic or minos, "
-                "or leave the systematics out"
-            )
-
     @property
     def windows(self) -> int:
         """Number of windows W."""

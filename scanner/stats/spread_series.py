@@ -14,8 +14,8 @@ from scanner.likelihoods.binned import Floats
 from scanner.likelihoods.constrained import Mask
 from scanner.stats.profiling import Profile
 
-NODES = (2, 4, 0, 3, 1)
-"""Bands at whose guessed yields the fits stand, in their order."""
+NODES = (0, 2, 4, 3, 1)
+"""Bands at whose guessed yields the fits stand, in their order: σ without signal guesses the lowest best."""
 CONVERGED = (2e-5, 3e-7)
 """Largest misses of the last fit but one and of the last, relative to σ, at which a series is used."""
 BEYOND = 1.05

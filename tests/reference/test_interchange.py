@@ -222,8 +222,3 @@ def test_roofit_finds_the_same_maximum_and_limit(tmp_path):
         rise = 2.0 * (fit(case, np.zeros(1)).nll - ours.nll)[0]
         assert theirs["rise"] == pytest.approx(rise, rel=1e-3, abs=1e-4), name
         assert theirs["limit"] == pytest.approx(limits.yield_limit[0], rel=2e-3), name
-
-
-def test_nuisances_are_never_left_out_silently():
-    with pytest.raises(InputError, match="of windows with nuisances is not possible yet"):
-        METHODS["counting"](CONSTRAINED["nuisances"], Settings(LEVEL))

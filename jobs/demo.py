@@ -8,6 +8,7 @@ from typing import Any
 import scanner.query  # noqa: F401 - registers the accessor
 from jobs import generate as generation
 from jobs.executors import DaskExecutor, Executor, SerialExecutor, local_cluster
+from jobs.places import GENERATION, run_place
 from jobs.scan import scan
 from jobs.scanning.run import PLAN
 from scanner import definition, plots
@@ -84,8 +85,8 @@ def _remove(paths: dict[str, str]) -> None:
     markers = {"store": MANIFEST, "cube": cubes.RECORD, "projection": cubes.RECORD}
     for name, marker in markers.items():
         Location(paths[name]).remove_tree(marker)
-    Location(f"{paths['store']}.run").remove_tree(generation.PLAN)
-    Location(f"{paths['cube']}.run").remove_tree(PLAN)
+    Location(run_place(paths["store"])).remove_tree(GENERATION)
+    Location(run_place(paths["cube"])).remove_tree(PLAN)
 
 
 def _milestones(projection: Any) -> list[dict[str, float]]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from jobs import scan
+from jobs.places import run_place
 from jobs.scanning import fits
 from jobs.scanning.run import PLAN, Run, open_run
 from scanner import runnable
@@ -31,7 +31,7 @@ def open_cube_run(cube: str) -> Run:
     InputError
         If plan and parts no longer stand beside the cube.
     """
-    place = scan.run_place(cube)
+    place = run_place(cube)
     if not Location(place).exists(PLAN):
         raise InputError(f"the likelihoods of {cube} are made from {place}, which is not there: scan again")
     return open_run(place)

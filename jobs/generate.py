@@ -7,6 +7,7 @@ from typing import Any
 from jobs.blocks import IncompleteError
 from jobs.executors import Executor, Task
 from jobs.generation import EVENTS_A_CHUNK, Generation, Source, key_numbers, plan_generation
+from jobs.places import GENERATION, run_place
 from jobs.progress import progress
 from scanner import simulation
 from scanner.definition import Search
@@ -18,7 +19,6 @@ from storage.parts import PartStore
 from storage.samples import Sample
 
 RECORDS = "records"
-PLAN = "generate.json"
 
 
 def generate(
@@ -69,21 +69,21 @@ def generate(
         raise InputError(f"search {search.name!r} states no luminosity: give --luminosity, such as 178/fb")
     if not target > 0.0:
         raise InputError(f"luminosity {target:g} fb^-1: give a positive one, such as 178/fb")
-    place = Location(store.rstrip("/") + ".run")
+    place = Location(run_place(store))
     generation = plan_generation(search, store, target, seed, signals, period, _first_shard(store, place))
     _start(generation, place)
     if not _is_committed(generation):  # or the interruption came after the swap of the manifest
         parts = PartStore(place.child(RECORDS))
         _run(generation, place, parts, executor)
         _commit(generation, parts)
-    place.remove_tree(PLAN)
+    place.remove_tree(GENERATION)
     return _report(generation, EventStore.open(store, allow_empty=True))
 
 
 def _first_shard(store: str, place: Location) -> int:
     """Return the first object number that nothing has, or the one that an interrupted generation chose."""
-    if place.exists(PLAN):
-        return Generation.from_json(place.read(PLAN)).first_shard
+    if place.exists(GENERATION):
+        return Generation.from_json(place.read(GENERATION)).first_shard
     location = Location(store)
     if not location.exists(MANIFEST):
         return 0
@@ -96,8 +96,8 @@ def _first_shard(store: str, place: Location) -> int:
 def _start(generation: Generation, place: Location) -> None:
     """Write the plan down and make the store, or check that the one begun is the same."""
     text = generation.to_json()
-    begun = place.exists(PLAN)
-    if begun and place.read(PLAN) != text:
+    begun = place.exists(GENERATION)
+    if begun and place.read(GENERATION) != text:
         raise InputError(
             f"another generation into {generation.store} was interrupted: repeat it with its own arguments, "
             f"or remove {generation.store} and {place.describe()}"
@@ -109,7 +109,7 @@ def _start(generation: Generation, place: Location) -> None:
         EventStore.create(generation.store, columns)
     elif not begun:
         _check_store(generation, columns)
-    place.replace(PLAN, text)
+    place.replace(GENERATION, text)
 
 
 def _check_store(generation: Generation, columns: Mapping[str, str]) -> None:
@@ -160,7 +160,7 @@ def _opened(text: bytes) -> tuple[Generation, EventStore]:
 
 def write_chunk(place: str, key: str) -> str:
     """Generate one chunk, write it as a shard, and commit the shard's record."""
-    generation, store = _opened(Location(place).read(PLAN))
+    generation, store = _opened(Location(place).read(GENERATION))
     number, chunk = (int(text) for text in key.split("-"))
     source = generation.sources[number]
     events = min(EVENTS_A_CHUNK, source.events - chunk * EVENTS_A_CHUNK)

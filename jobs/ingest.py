@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from jobs.places import generating
 from jobs.progress import Advance, progress
 from scanner import expressions, units
 from scanner.errors import InputError
@@ -19,6 +20,7 @@ from storage.locations import Location
 from storage.readers import open_source
 from storage.readers.source import Source
 from storage.samples import Sample, SourceFile
+from storage.sweeping import sweep
 
 
 def ingest(
@@ -79,17 +81,10 @@ def ingest(
         raise InputError("there are no files to ingest: name at least one")
     written = {name: _unit(name, unit) for name, unit in (units_in_file or {}).items()}
     derived = {name: _derivation(name, text) for name, text in (derive or {}).items()}
-
-    def source(path: Path, first_event: int = 0, scale: Mapping[str, float] = NO_SCALE) -> Source:
-        return open_source(
-            path, columns or None, derived=derived, scale=scale, tree=tree, first_event=first_event
-        )
-
-    opened = [source(path) for path in files]
+    read = partial(open_source, columns=columns or None, derived=derived, tree=tree)
+    opened = [read(path) for path in files]
     names = _same_names(opened)
     _refuse_needless(opened, tree, written, names)
-    scale = {name: quantity.value for name, quantity in written.items()}
-    origin = tuple(file.origin() for file in opened)
     made = Sample(
         sample,
         kind,
@@ -97,14 +92,14 @@ def ingest(
         luminosity=luminosity,
         generated=generated,
         parameters=dict(parameters or {}),
-        sources=origin,
+        sources=tuple(file.origin() for file in opened),
     )
     notes = [] if columns else _left_out(opened)
     with _opened(store, {name: written[name].unit if name in written else "" for name in names}) as target:
-        notes += _repeated(origin, target)
+        notes += [*_swept(target), *_repeated(made.sources, target)]
+        scaled = partial(read, scale={name: quantity.value for name, quantity in written.items()})
         with progress("ingest", sum(path.stat().st_size for path in files), "B") as advance:
-            batches = _batches(files, partial(source, scale=scale), advance)
-            target.append(made, _some(batches, files), non_finite=non_finite)
+            target.append(made, _some(_batches(files, scaled, advance), files), non_finite=non_finite)
     return _report(store, target, notes)
 
 
@@ -118,9 +113,6 @@ def _report(store: str, target: EventStore, notes: list[str]) -> dict[str, Any]:
         "non_finite": {name: count for name, count in target.non_finite().items() if count},
         "notes": notes,
     }
-
-
-NO_SCALE: Mapping[str, float] = {}
 
 
 def _unit(name: str, unit: str) -> units.Quantity:
@@ -170,6 +162,16 @@ def _left_out(opened: Sequence[Source]) -> list[str]:
     """Tell which columns are not read since they hold no numbers."""
     skipped = {name: f"{why} ({file.path})" for file in opened for name, why in file.skipped.items()}
     return [f"column {name} is left out: it {why}" for name, why in skipped.items()]
+
+
+def _swept(target: EventStore) -> list[str]:
+    """Remove what killed writers left in a store, and tell of it."""
+    found = sweep(target, lambda: generating(target.location.url))
+    objects = "1 object" if found.objects == 1 else f"{found.objects:,} objects"
+    what = f"{objects} ({found.size / 1e6:.3g} MB) of a writer that was interrupted"
+    if not found.removed:
+        return [f"{what} or still runs stay in {target.location.url}"]
+    return [f"removed {what}"] if found.objects else []
 
 
 def _repeated(origin: Sequence[SourceFile], target: EventStore) -> list[str]:
@@ -229,7 +231,7 @@ def _batches(files: Sequence[Path], source: Callable[..., Source], advance: Adva
     """Stream all files, the event numbers of exploded lists going on from file to file."""
     first_event = 0
     for path in files:
-        opened = source(path, first_event)
+        opened = source(path, first_event=first_event)
         for batch in opened:
             if "event" in batch:
                 first_event = max(first_event, int(np.max(batch["event"], initial=first_event - 1)) + 1)

@@ -8,6 +8,7 @@ import xarray as xr
 import scanner.query  # noqa: F401 - gives cubes the accessor `limits`
 from jobs import blocks
 from jobs.executors import Executor, Task
+from jobs.places import run_place
 from jobs.plan import FOLD, Options, Plan
 from jobs.scanning import work
 from jobs.scanning.collecting import assemble
@@ -19,11 +20,6 @@ from scanner.errors import InputError
 from storage import cubes as cube_store
 from storage.locations import Location
 from storage.parts import PartStore
-
-
-def run_place(cube: str) -> str:
-    """Return where the plan and the parts of a cube are kept: beside it."""
-    return cube.rstrip("/") + ".run"
 
 
 def start(plan: Plan, cube: str, *, resume: bool, overwrite: bool) -> Run:

@@ -193,13 +193,14 @@ class EventStore:
         converter = Converter(self.columns, non_finite)
         regrouped = by_shard(batches, converter, self.manifest.layout.shard_rows)
         shards: list[Shard] = []
-        try:
-            shards.extend(write_next(self.location, self.manifest, columns) for columns in regrouped)
-            if shards or allow_empty:
-                self.commit([sample], shards)
-        except BaseException:
-            self._discard(shards)
-            raise
+        with self.location.joined():
+            try:
+                shards.extend(write_next(self.location, self.manifest, columns) for columns in regrouped)
+                if shards or allow_empty:
+                    self.commit([sample], shards)
+            except BaseException:
+                self._discard(shards)
+                raise
         if not shards and not allow_empty:
             raise StorageError(
                 f"sample {sample.label}: zero rows; check file and selection, or allow an empty one"

@@ -16,6 +16,7 @@ from storage.errors import ConflictError, StorageError
 
 TEMPORARY = ".tmp"
 LOCK = ".lock"
+WRITERS = ".writers.lock"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
@@ -160,6 +161,22 @@ class LocalObjects:
                 raise ConflictError(f"{path}: another writer changed it in between")
             self.replace(name, new)
 
+    @contextmanager
+    def joined(self) -> Iterator[None]:
+        """Hold the place as one of its writers; the system lets go of it for a killed one."""
+        with _writers(self.root, fcntl.LOCK_SH):
+            yield
+
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Keep writers out, who wait so long; False if one is there."""
+        with _writers(self.root, fcntl.LOCK_EX | fcntl.LOCK_NB) as alone:
+            yield alone
+
+    def unfinished(self) -> tuple[str, ...]:
+        """Return the names of files that are being written, or whose writers were killed."""
+        return tuple(path.relative_to(self.root).as_posix() for path in self.root.rglob(f".*{TEMPORARY}"))
+
     def remove(self, name: str) -> None:
         """Delete a file if it exists."""
         path = self.root / name
@@ -222,6 +239,22 @@ def _locked(directory: Path) -> Iterator[None]:
             yield
         finally:
             os.close(handle)
+
+
+@contextmanager
+def _writers(directory: Path, how: int) -> Iterator[bool]:
+    """Lock the file of all writers; False if others hold it and `how` does not wait."""
+    with explained(directory):
+        handle = os.open(directory / WRITERS, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(handle, how)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(handle)
 
 
 _RENAME_EXCHANGE, _AT_CWD = 2, -100

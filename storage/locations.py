@@ -2,6 +2,7 @@
 
 import secrets
 import shutil
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol, Self
 from urllib.parse import unquote
@@ -61,6 +62,15 @@ class Objects(Protocol):
 
     def remove(self, name: str) -> None:
         """Delete if it exists."""
+
+    def joined(self) -> AbstractContextManager[None]:
+        """Hold the place as one of its writers."""
+
+    def alone(self) -> AbstractContextManager[bool]:
+        """Keep writers out; False if one may be there."""
+
+    def unfinished(self) -> tuple[str, ...]:
+        """Return the names of files that are being written, or whose writers were killed."""
 
 
 class Location:
@@ -160,6 +170,18 @@ class Location:
     def remove(self, name: str) -> None:
         """Delete an object; a missing one is fine."""
         self._objects.remove(_checked(name))
+
+    def joined(self) -> AbstractContextManager[None]:
+        """Hold the place as one of its writers, for the time of a `with`."""
+        return self._objects.joined()
+
+    def alone(self) -> AbstractContextManager[bool]:
+        """Keep writers out for the time of a `with`, which gives False if one may be there, as in buckets."""
+        return self._objects.alone()
+
+    def unfinished(self) -> tuple[str, ...]:
+        """Return the names of files that are being written, or whose writers were killed."""
+        return self._objects.unfinished()
 
     def remove_tree(self, marker: str) -> None:
         """Delete everything here, if the object `marker` shows that it is ours; an empty place is fine.

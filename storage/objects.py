@@ -175,3 +175,17 @@ class BucketObjects:
         if self.size(name) is not None:
             with self.explained(name):
                 obstore.delete(self.handle, self.key(name))
+
+    @contextmanager
+    def joined(self) -> Iterator[None]:
+        """Do nothing: buckets have no locks."""
+        yield
+
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Give False: buckets have no locks, so that nobody knows."""
+        yield False
+
+    def unfinished(self) -> tuple[str, ...]:
+        """Return nothing: an object is there as a whole or not at all."""
+        return ()

@@ -100,6 +100,7 @@ def scan(
 ) -> None:
     """Scan an event store into a limit cube."""
     from jobs import scan as jobs_scan
+    from jobs.places import run_place
     from jobs.plan import Options
     from jobs.scanning import additions
     from jobs.studies import spurious
@@ -111,7 +112,7 @@ def scan(
         luminosity = EventStore.open(store).luminosity or found.luminosity
         found = spurious.with_spurious_signal(found, spurious_signal, luminosity)
     options = Options(method or found.method.limit, seed, rows_a_block, windows_a_block)
-    loses = overwrite and additions.present(jobs_scan.run_place(output))
+    loses = overwrite and additions.present(run_place(output))
     with executor(workers) as chosen:
         cube = jobs_scan.scan(
             found, store, output, executor=chosen, options=options, resume=resume, overwrite=overwrite

@@ -15,6 +15,7 @@ import xarray as xr
 from jobs import scan
 from jobs.executors import Executor
 from jobs.generate import generate
+from jobs.places import run_place
 from jobs.plan import Options as ScanOptions
 from jobs.scanning import counted, fits
 from jobs.scanning.collecting import assemble
@@ -157,7 +158,7 @@ class Workbench:
 
     def run(self, name: str) -> Run:
         """Return the run of a scan."""
-        return open_run(scan.run_place(str(self.folder / f"{name}.zarr")))
+        return open_run(run_place(str(self.folder / f"{name}.zarr")))
 
 
 def _one(bench: Workbench, spot: Spot, number: int) -> Injected:

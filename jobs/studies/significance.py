@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from jobs.blocks import finish
 from jobs.executors import Executor, Task
-from jobs.scan import run_place
+from jobs.places import run_place
 from jobs.scanning import additions
 from jobs.scanning.run import PLAN, Run, open_run, run_of
 from scanner import runnable

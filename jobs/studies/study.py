@@ -7,9 +7,10 @@ import numpy as np
 import xarray as xr
 
 import scanner.query  # noqa: F401 - gives cubes the accessor `limits`
-from jobs import blocks, scan
+from jobs import blocks
 from jobs.blocks import Job
 from jobs.executors import Executor, Task
+from jobs.places import run_place
 from jobs.scanning import planning
 from jobs.studies.blocks import ASIMOV, TRUTH, Study, assemble, execute, region_and_toys
 from jobs.studies.truths import commit_truths
@@ -103,7 +104,7 @@ def study(
     InputError, StorageError, IncompleteError
     """
     job = make_job(kind, search, store, options)
-    place = scan.run_place(cube)
+    place = run_place(cube)
     if overwrite:
         Location(cube).remove_tree(cube_store.RECORD)
     elif not Location(place).exists(blocks.JOB) and not Location(cube).is_empty():

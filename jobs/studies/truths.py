@@ -7,7 +7,8 @@ import numpy as np
 from jobs import scan
 from jobs.blocks import OpenJob
 from jobs.executors import Executor
-from jobs.generate import PLAN, generate
+from jobs.generate import generate
+from jobs.places import generating
 from jobs.plan import Options
 from jobs.scanning import planning
 from jobs.scanning.run import Run
@@ -51,7 +52,7 @@ def region_truths(run: Run, region: str, number: int, facts: dict[str, Any]) -> 
 
 def produce(search: Search, store: str, facts: dict[str, Any], executor: Executor) -> None:
     """Generate the backgrounds of a search, unless that is done."""
-    begun = Location(f"{store}.run").exists(PLAN)
+    begun = generating(store)
     if begun or not Location(store).exists(MANIFEST) or not EventStore.open(store, allow_empty=True).rows:
         generate(
             search,

@@ -57,7 +57,9 @@ def store(tmp_path: Path) -> EventStore:
 
 def files(store: EventStore) -> list[Path]:
     assert store.location.path is not None
-    return sorted(path for path in store.location.path.rglob("*") if path.is_file() and path.name != ".lock")
+    return sorted(
+        path for path in store.location.path.rglob("*") if path.is_file() and not path.name.endswith(".lock")
+    )
 
 
 def test_every_flipped_byte_of_every_file_is_named(store: EventStore, tmp_path: Path) -> None:

@@ -23,7 +23,6 @@ from scanner.likelihoods.combination import combine
 from scanner.likelihoods.strength import named_apart, scaled
 from scanner.limits import VETOED, method_settings, window_problem
 from scanner.stats import METHODS, Limits
-from scanner.windows import systematics
 from scanner.windows.joint import parts, total_rate
 from scanner.windows.vetoes import vetoed
 from storage import cubes as cube_store
@@ -85,9 +84,7 @@ def member(name: str, run: Run) -> Member:
     for region, grid in run.grids.items():
         whole = slice(0, len(grid))
         counts = fits.region_counts(run, region, 0, whole)
-        problem, _ = window_problem(
-            search, grid, counts, whole, configuration=0, include=systematics.included(search)
-        )
+        problem, _ = window_problem(search, grid, counts, whole, configuration=0, include="everything")
         place = Place(grid.mass, search.configurations[0].parameters)
         rate = total_rate(parts(search, grid, whole, search.configurations[0].parameters))
         per_rate = events_per_rate(search, place, rate, Exposure(run.plan.luminosity))

@@ -16,7 +16,6 @@ from scanner import runnable
 from scanner.errors import InputError
 from scanner.likelihoods import interchange
 from scanner.limits import window_problem
-from scanner.windows import systematics
 from storage.locations import Location
 
 WRITERS = {"pyhf": interchange.pyhf_workspace, "hs3": interchange.hs3_document}
@@ -61,7 +60,6 @@ def likelihoods(
     """
     run = open_cube_run(cube)
     runnable.refuse_special(run.search, "an export of the likelihoods")
-    include = systematics.included(run.search)
     names = [c.name for c in run.search.configurations]
     if configuration is not None and configuration not in names:
         raise InputError(f"no configuration {configuration!r}: take one of {', '.join(names)}")
@@ -76,7 +74,7 @@ def likelihoods(
                         counts,
                         slice(w, w + 1),
                         configuration=number,
-                        include=include,
+                        include="everything",
                     )
                     yield f"{name}-{region}-{grid.mass[w]:.6g}", WRITERS[form](problem, 0)
 

@@ -28,7 +28,7 @@ from scanner.windows.axes import Point
 from scanner.windows.floating import Floating, floats, scan_floating
 from scanner.windows.grid import WindowGrid
 from scanner.windows.joint import BlockModel, block_model, efficiency_error, total_rate
-from scanner.windows.systematics import fixed_samples, included, window_nuisances, with_statistics
+from scanner.windows.systematics import fixed_samples, window_nuisances, with_statistics
 from scanner.windows.unbinned import simultaneous_problem
 
 Floats = NDArray[np.float64]
@@ -116,22 +116,21 @@ def scan_block(
     """
     parameters = {**search.configurations[configuration].parameters, **point}
     expected = block_model(search, grid, counts, block, parameters)
-    problem = _problem(search, grid, counts, block, expected, configuration, identity, included(search))
+    problem = _problem(search, grid, counts, block, expected, configuration, identity, "everything")
     mass, memory = grid.mass[block], memory or Memory()
-    free = replace(problem, nuisances=None)  # systematics do not enter floating likelihoods
     quality: Results = {}
     extra: Results = {}
     if candidates is not None:
         unbinned = simultaneous_problem(
             *(search, block, candidates, expected, parameters, problem),
-            lambda: background_under(free, expected.model),
+            lambda: background_under(replace(problem, nuisances=None), expected.model),
             memory.tables,
         )
         chosen = method_settings(search, method)
         limits = memory(problem, lambda: unbinned_limits(unbinned, problem, chosen, method))
     elif floats(search):
         floating = Floating(search, grid, block, parameters, expected.model, expected.nonlinear[0])
-        limits, found = scan_floating(floating, free, Settings(search.confidence_level), method)
+        limits, found = scan_floating(floating, problem, Settings(search.confidence_level), method)
         extra |= found
     else:
         limits = memory(problem, lambda: block_limits(search, problem, mass, method))

@@ -17,6 +17,7 @@ from scanner.windows.counting import beyond_counting, counting_methods, counts
 from scanner.windows.filled import TEMPLATE, TEMPLATE_METHODS, beyond_templates, uses_templates
 from scanner.windows.floating import floats
 from scanner.windows.stated import beyond_stated, stated_methods
+from scanner.windows.systematics import SHAPE_TARGETS, in_limits
 
 
 def check_units(search: Search, stored: Mapping[str, str]) -> None:
@@ -101,6 +102,8 @@ def _beyond_floating(search: Search) -> dict[str, bool]:
             if background.shape in shapes.BACKGROUNDS
             else False
         ),
+        "a systematic on the mass or resolution beside other floating parameters (let it float too, or state "
+        "`in_limit: false`)": here and any(term.on in SHAPE_TARGETS for term in in_limits(search)),
         f"a floating width of the signal shape {search.signal.shape!r}": (
             search.signal.floating.width is not None and search.signal.width is None
         ),

@@ -112,7 +112,7 @@ def check_method(method: str, search: Search) -> None:
 
 def check_yields(search: Search, method: str) -> None:
     """Refuse known yields that a method does not know."""
-    if method == "counting" or systematics.included(search) == "nothing":
+    if method == "counting":
         runnable.refuse_known_yields(search, f"a limit by {method}")
 
 
@@ -124,7 +124,7 @@ def check_sizes(search: Search) -> None:
     InputError
         With the remedy.
     """
-    for term in systematics.in_limits(search) if systematics.included(search) != "nothing" else ():
+    for term in systematics.in_limits(search):
         if term.estimate == "spurious_signal":
             raise InputError(
                 f"the systematic {term.name!r} is of the size that a study finds: give the study with "

@@ -30,7 +30,6 @@ from scanner.windows.axes import outer_axes
 from scanner.windows.channels import view
 from scanner.windows.counted import count_block
 from scanner.windows.joint_counted import count_channels
-from scanner.windows.systematics import included
 
 MASSES = 5
 """Masses of a search that is compared."""
@@ -231,8 +230,8 @@ def _likelihood(run: Run, cell: Cell) -> BinnedProblem:
     """Return the likelihood of the generated data of a window."""
     search = at_point(run.at(cell.configuration, cell.index), cell.configuration, cell.point)
     windows, grid = slice(cell.window, cell.window + 1), run.grid(cell.region, cell.configuration)
-    data, include = _data(run, cell), included(search)
-    return window_problem(search, grid, data, windows, configuration=0, include=include)[0]
+    data = _data(run, cell)
+    return window_problem(search, grid, data, windows, configuration=0, include="everything")[0]
 
 
 def _stated(run: Run, cell: Cell) -> dict[str, Any]:

@@ -24,7 +24,6 @@ from scanner.significance import excess, spectrum
 from scanner.significance.spectrum import Line
 from scanner.stats import look_elsewhere
 from scanner.stats.look_elsewhere import GlobalSignificance, ToyScans
-from scanner.windows import systematics
 from storage import cubes as cube_store
 from storage.locations import Location
 from storage.parts import PartStore
@@ -80,8 +79,7 @@ class Look:
         run = self.run
         counts = {region: np.asarray(h.counts) for region, h in run.histograms.items()}
         found = spectrum.spectra(run.search, run.grids, counts, run.plan.scan_identity)
-        entering = systematics.included(run.search) != "nothing"
-        return spectrum.lines(run.search, found, "significance" if entering else "nothing")
+        return spectrum.lines(run.search, found, "significance")
 
     @cached_property
     def parts(self) -> PartStore:

@@ -172,7 +172,7 @@ def _systematics(kind: str, search: Search) -> dict[str, str]:
     if kind == "bias":
         return {"include": "nothing", "systematics": "none: a bias is that of the background's shape alone"}
     planning.check_sizes(search)
-    return {"include": systematics.included(search), "systematics": systematics.describe(search)}
+    return {"include": "everything", "systematics": systematics.describe(search)}
 
 
 def _check_numbers(options: Options) -> None:

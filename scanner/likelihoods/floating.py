@@ -7,7 +7,8 @@ is, to begin with, the Fisher information of φ less what s and c explain of it.
 method, which fits the templates linearised around φ, moves φ and linearises anew; the curvature then
 learns from every step. Steps are damped as by Levenberg and Marquardt, so that F never rises. φ stays
 within bounds. F may have several minima, as a peak may sit on one fluctuation or another: descents begin at a
-start, and at the low places of a lattice between the bounds.
+start, and at the low places of a lattice between the bounds. Nuisances that change the amount of signal,
+T(s, α), or of a background of known size belong to the rest as well.
 """
 
 from collections.abc import Callable
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanner.kernels.linear.window import NOT_CONVERGED
+from scanner.likelihoods.amounts import Amounts
 from scanner.likelihoods.binned import BinnedProblem, Floats
 from scanner.likelihoods.fit import USABLE, Fit, fit
 from scanner.likelihoods.lattice import lattice_points, low_places
@@ -79,6 +81,8 @@ class FloatingProblem:
     lattice : tuple of P tuples of float, optional
         Where a lattice is between the bounds, 0 to 1, on which F is searched for further minima; a
         parameter without any takes the value of the first fit.
+    amounts : Amounts, optional
+        Nuisances, and backgrounds of known size.
     """
 
     counts: Floats
@@ -90,6 +94,7 @@ class FloatingProblem:
     terms: NDArray[np.int64]
     core: Flags
     lattice: tuple[tuple[float, ...], ...] = ()
+    amounts: Amounts | None = None
 
     @property
     def windows(self) -> int:
@@ -99,8 +104,22 @@ class FloatingProblem:
     def at(self, templates: FloatingTemplates) -> BinnedProblem:
         """Return the linear problem of some templates."""
         return BinnedProblem(
-            self.counts, templates.signal, templates.background, core=self.core, terms=self.terms
+            self.counts,
+            templates.signal,
+            templates.background,
+            core=self.core,
+            terms=self.terms,
+            nuisances=None if self.amounts is None else self.amounts.at(templates.signal),
         )
+
+    def expected(self, templates: FloatingTemplates, linear: Fit) -> tuple[Floats, Floats]:
+        """Return the amount of signal (W,) and the expected events (W, B) of a fit; 0 where there is none."""
+        background = (np.nan_to_num(linear.background)[:, None, :] @ templates.background)[:, 0]
+        amount = np.nan_to_num(linear.yields)
+        if self.amounts is not None:
+            amount, fixed = self.amounts.expected(amount, np.nan_to_num(linear.pulls))
+            background = background + fixed
+        return amount, background + amount[:, None] * templates.signal
 
 
 @dataclass(frozen=True)
@@ -113,11 +132,10 @@ class FloatingFit:
     """Templates there."""
     linear: Fit
     """Fit of all other parameters there; its errors are those at fixed φ."""
-
-    @property
-    def expectation(self) -> Floats:
-        """(W, B) expected events; 0 where there is no fit."""
-        return _expectation(self.templates, self.linear)
+    amount: Floats
+    """(W,) amount of signal, the yield where there are no nuisances."""
+    expectation: Floats
+    """(W, B) expected events; 0 where there is no fit."""
 
 
 def fit_floating(
@@ -155,13 +173,15 @@ def _take_lower(best: FloatingFit, other: FloatingFit) -> None:
 def _put(best: FloatingFit, rows: Flags, other: FloatingFit) -> None:
     best.parameters[rows] = other.parameters[rows]
     best.templates.put(rows, other.templates)
-    for name in ("yields", "errors", "background", "nll", "edm", "status"):
+    best.amount[rows], best.expectation[rows] = other.amount[rows], other.expectation[rows]
+    for name in ("yields", "errors", "background", "nll", "edm", "status", "pulls"):
         getattr(best.linear, name)[rows] = getattr(other.linear, name)[rows]
 
 
 def _point(problem: FloatingProblem, fixed: Floats, parameters: Floats) -> FloatingFit:
     templates = problem.templates(parameters)
-    return FloatingFit(parameters.copy(), templates, fit(problem.at(templates), fixed, second_opinion=False))
+    linear = fit(problem.at(templates), fixed, second_opinion=False)
+    return FloatingFit(parameters.copy(), templates, linear, *problem.expected(templates, linear))
 
 
 def _descend(problem: FloatingProblem, fixed: Floats, start: Floats, chosen: Flags) -> FloatingFit:
@@ -251,7 +271,7 @@ def _curvature(problem: FloatingProblem, point: FloatingFit, free: Flags) -> tup
     miss = np.where(positive, 1.0 - problem.counts / safe, 0.0)
     weight = np.where(positive, 1.0 / safe, 0.0)
     slopes = problem.slopes(point.parameters)
-    moved = np.nan_to_num(linear.yields)[:, None, None] * slopes.signal
+    moved = point.amount[:, None, None] * slopes.signal
     moved = moved + (coefficients[:, None, None, :] @ slopes.background)[:, :, 0]
     rest = np.concatenate([t.background, (free[:, None] * t.signal)[:, None]], axis=1)
     own, mixed, others = (
@@ -262,9 +282,3 @@ def _curvature(problem: FloatingProblem, point: FloatingFit, free: Flags) -> tup
     others = others + np.where(diagonal > 0.0, RIDGE * diagonal, 1.0)[:, :, None] * unit
     information = own - mixed @ np.linalg.solve(others, mixed.swapaxes(1, 2))
     return (moved * miss[:, None]).sum(axis=-1), information
-
-
-def _expectation(templates: FloatingTemplates, linear: Fit) -> Floats:
-    background = (np.nan_to_num(linear.background)[:, None, :] @ templates.background)[:, 0]
-    total: Floats = background + np.nan_to_num(linear.yields)[:, None] * templates.signal
-    return total

@@ -14,8 +14,10 @@ from typing import Protocol
 import numpy as np
 from scipy.special import log_ndtr, ndtr
 
+from scanner.kernels.constrained.batch import NLL
 from scanner.likelihoods.binned import BinnedProblem, Floats
-from scanner.likelihoods.fit import expectation, fit
+from scanner.likelihoods.constrained import asimov, fit_constrained
+from scanner.likelihoods.fit import fit
 from scanner.stats import order
 from scanner.stats.asymptotic import gaussian_limits
 from scanner.stats.limits import ASYMPTOTIC, NO_LIMIT, Limits
@@ -119,10 +121,10 @@ def envelope_limits(problem: BinnedProblem, settings: Settings) -> dict[str, Flo
     The error is half the distance of the yields at which Λ is 1 above its minimum.
     """
     data = Envelope.of(problem)
-    asimov = Envelope.of(asimov_problem(problem))
+    expected_data = Envelope.of(asimov_problem(problem))
     q0 = np.where(data.best > 0.0, data.at(np.zeros(problem.windows)) - data.minimum, 0.0)
     z = np.sqrt(np.maximum(q0, 0.0))
-    observed, expected = crossing_limits(data, asimov, settings)
+    observed, expected = crossing_limits(data, expected_data, settings)
     return {
         "yield_limit": observed,
         "expected": expected,
@@ -134,16 +136,24 @@ def envelope_limits(problem: BinnedProblem, settings: Settings) -> dict[str, Flo
 
 
 def asimov_problem(problem: BinnedProblem) -> BinnedProblem:
-    """Return the windows with the expectation of the best background-only order as their counts."""
+    """Return the Asimov data of the best order of the background without signal."""
     candidates = order.truncations(problem)
     nothing = np.zeros(problem.windows)
-    fits = [fit(candidate, nothing) for candidate in candidates]
-    twice = np.array([2.0 * found.nll for found in fits])
+    fits = [fit_constrained(candidate, nothing) for candidate in candidates]
+    twice = np.array([2.0 * found.numbers[:, NLL] for found in fits])
     values = order.penalised(candidates, np.where(np.isnan(twice), np.inf, twice))
-    best = np.argmin(values, axis=0)
-    expected = np.array([expectation(c, f) for c, f in zip(candidates, fits, strict=True)])
-    chosen = np.maximum(expected[best, np.arange(problem.windows)], 0.0)
-    return replace(problem, counts=np.nan_to_num(chosen))
+    best = np.argmin(values, axis=0), np.arange(problem.windows)
+    data = [asimov(candidate, found) for candidate, found in zip(candidates, fits, strict=True)]
+    counts = np.array([one.counts for one in data])[best]
+    effects = [one.nuisances for one in data if one.nuisances is not None]
+    if problem.nuisances is None:
+        return replace(problem, counts=counts)
+    observed, measured = (
+        np.array([getattr(one, name) for one in effects])[best] for name in ("observed", "measured")
+    )
+    return replace(
+        problem, counts=counts, nuisances=replace(problem.nuisances, observed=observed, measured=measured)
+    )
 
 
 def log_cls(q: Floats, q_asimov: Floats, criterion: str = "cls") -> Floats:

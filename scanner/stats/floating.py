@@ -1,9 +1,9 @@
 """Asymptotic limits of windows in which non-linear parameters of the templates float.
 
-q̃_s of arXiv:1007.1727, eq. 16, is taken from the likelihood that is profiled over them too, for the data
-and for the Asimov set of the fit without signal. Mass and width of the signal have no meaning without
-signal, so that the local significance is that of the best ones within their bounds: its p-value counts
-one degree of freedom and is too small by the number of independent places within them.
+q̃_s of arXiv:1007.1727, eq. 16, is taken from the likelihood that is profiled over them too, and over its
+nuisances, for the data and for the Asimov set of the fit without signal. Mass and width of the signal have
+no meaning without signal, so that the local significance is that of the best ones within their bounds: its
+p-value counts one degree of freedom and is too small by the number of independent places within them.
 """
 
 from dataclasses import dataclass, replace
@@ -126,7 +126,12 @@ def _asymptotic(data: Profile, null: FloatingFit, settings: Settings) -> Limits:
 
 def _asimov(problem: FloatingProblem, null: FloatingFit) -> Profile:
     """Return the profile of the expectation without signal, whose minimum is there."""
-    expected = replace(problem, counts=np.maximum(null.expectation, 0.0), start=null.parameters)
+    amounts = problem.amounts
+    if amounts is not None:
+        observed = np.nan_to_num(null.linear.pulls)
+        amounts = replace(amounts, effects=replace(amounts.effects, observed=observed))
+    counts = np.maximum(null.expectation, 0.0)
+    expected = replace(problem, counts=counts, start=null.parameters, amounts=amounts)
     scale = fit(expected.at(null.templates), second_opinion=False)
     at = replace(null, linear=scale)
     nothing = np.zeros(problem.windows)

@@ -20,7 +20,6 @@ from scanner.studies.bench import Bench
 from scanner.studies.cases import Cases, Variables, grouped, mean_and_error, total
 from scanner.windows.grid import WindowGrid
 from scanner.windows.stated import stated_problem
-from scanner.windows.systematics import included
 
 MODEL = "model"
 """Name of the truth that is a window's own model."""
@@ -83,7 +82,7 @@ def expectation(problem: BinnedProblem) -> Floats:
 
 def fitted_bench(search: Search, grid: WindowGrid, counts: Floats, window: int, identity: str) -> Bench:
     """Return the bench of one window whose data are (B,) counts; the search has one configuration."""
-    part, include = grid.select(np.array([window])), included(search)
+    part, include = grid.select(np.array([window])), "everything"
     problem, _ = window_problem(
         search, part, counts[None], slice(0, 1), configuration=0, identity=identity, include=include
     )
@@ -93,7 +92,7 @@ def fitted_bench(search: Search, grid: WindowGrid, counts: Floats, window: int, 
 
 def stated_bench(search: Search, grid: WindowGrid, window: int, identity: str) -> Bench:
     """Return the bench of one mass of a search whose counts are published."""
-    part, include = grid.select(np.array([window])), included(search)
+    part, include = grid.select(np.array([window])), "everything"
     chosen = search.configurations[0]
     problem, _ = stated_problem(
         search,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from scanner import shapes
 from scanner.definition import Search
+from scanner.likelihoods.amounts import Amounts
 from scanner.likelihoods.binned import BinnedProblem
 from scanner.likelihoods.floating import FloatingFit, FloatingProblem, FloatingTemplates, TemplateSlopes
 from scanner.stats.floating import floating_limits
@@ -64,13 +65,19 @@ class Floating:
         return np.array([k for k in range(most) if not 1 <= k <= len(_bends(self.search))], dtype=np.int64)
 
     def problem(self, binned: BinnedProblem) -> FloatingProblem:
-        """Return the problem of the windows; `binned` has their counts and terms."""
+        """Return the problem of the windows; `binned` has their counts, terms and nuisances."""
         low, start, high = self._ranges()
         names, bends = self.search.signal.floating.names, len(_bends(self.search))
         lattice = (*(LATTICE[name] for name in names), *(() for _ in range(bends)))
-        terms = binned.terms - bends
+        terms, amounts = binned.terms - bends, None
+        if binned.nuisances is not None:
+            amounts = Amounts.of(binned.nuisances, binned.signal)
+            amounts = amounts.keep_terms(self.kept, self.model.background.shape[1])
         return FloatingProblem(
-            binned.counts, self.templates, self.slopes, start, low, high, terms, self.model.core, lattice
+            *(binned.counts, self.templates, self.slopes, start, low, high, terms),
+            self.model.core,
+            lattice,
+            amounts,
         )
 
     def _ranges(self) -> tuple[Floats, Floats, Floats]:

@@ -15,7 +15,6 @@ from scanner.stats.counting import core_uncertainties, known_events
 from scanner.windows.counted import SMALLEST_COUNT
 from scanner.windows.grid import WindowGrid
 from scanner.windows.stated import stated_counts, stated_problem
-from scanner.windows.systematics import included
 
 Floats = NDArray[np.float64]
 
@@ -45,7 +44,7 @@ def scan_stated(
         block,
         parameters=parameters,
         names=(identity, chosen.name),
-        include=included(search),
+        include="everything",
     )
     single = problem.counts.shape[1] == 1 and method in COUNTED_METHODS
     found = _counted(problem, settings, method) if single else _fitted(problem, settings, method)

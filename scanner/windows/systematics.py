@@ -7,7 +7,8 @@ What a systematic acts on (`on`) decides what it does at one standard deviation 
   it by the nominal conversion. Where a search is normalised to nothing there is no conversion, and
   efficiency and luminosity do not enter.
 - ``resolution``, ``mass`` change the signal's shape: the resolution, or the position of the peak, times
-  1 + δ and 1/(1 + δ), or 1 ± δ if normal, by vertical interpolation between the templates.
+  1 + δ and 1/(1 + δ), or 1 ± δ if normal, by vertical interpolation between the templates. Where it floats
+  there is nothing left to be uncertain.
 - ``background``, ``yield`` add background that looks like the signal, a spurious signal: δ times the
   background under the signal as fitted without it, or a stated number of events.
 
@@ -25,7 +26,6 @@ from scanner.definition import Search
 from scanner.errors import InputError
 from scanner.likelihoods.nuisances import Nuisances
 from scanner.schema.statistics import Systematic
-from scanner.windows.floating import floats
 from scanner.windows.joint import Part
 from scanner.windows.templates import WindowModel, signal_templates
 
@@ -47,11 +47,11 @@ TEMPLATE = "template_"
 
 def in_limits(search: Search) -> tuple[Systematic, ...]:
     """Return the systematics of a search that enter its limits."""
-    converts = search.normalisation.kind != "none"
+    converts, free = search.normalisation.kind != "none", search.signal.floating.names
     return tuple(
         term
         for term in search.systematics.values()
-        if term.in_limit and (converts or term.on not in CONVERSION_TARGETS)
+        if term.in_limit and (converts or term.on not in CONVERSION_TARGETS) and term.on not in free
     )
 
 
@@ -66,25 +66,10 @@ def follow_counts(search: Search, include: str) -> bool:
     return any(term.on in YIELD_TARGETS and term.events is None for term in entering(search, include))
 
 
-def included(search: Search) -> str:
-    """Return which systematics enter limits, a key of `INCLUDED`: all, or none that the likelihood knows."""
-    if search.background.shape == "counting":
-        return "everything"
-    profiled = search.background.choose == "discrete_profile"
-    return "nothing" if floats(search) or profiled else "everything"
-
-
 def describe(search: Search) -> str:
     """Say which systematics enter limits by any method, and which do not and why."""
     if not search.systematics:
         return "none: limits are statistical only"
-    if included(search) == "nothing":
-        what = {
-            "a likelihood with floating parameters": floats(search),
-            "a profiled order of the background": search.background.choose == "discrete_profile",
-        }
-        reason = next(text for text, found in what.items() if found)
-        return f"none: {reason} knows no systematics, limits are statistical only"
     names = [term.name for term in in_limits(search)]
     left = [name for name in search.systematics if name not in names]
     text = ", ".join(names) or "none: limits are statistical only"

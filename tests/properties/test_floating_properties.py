@@ -1,18 +1,22 @@
 """Fits and limits with floating mass, width and slope against iminuit on random models."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from iminuit import Minuit
-from iminuit.cost import ExtendedBinnedNLL
+from iminuit.cost import ExtendedBinnedNLL, NormalConstraint
 from numba_stats import norm, truncexpon
 from scipy.stats import norm as gauss
 
 from scanner import shapes
+from scanner.likelihoods.amounts import Amounts
 from scanner.likelihoods.binned import BinnedProblem
 from scanner.likelihoods.fit import STATUS_MEANINGS
 from scanner.likelihoods.floating import FloatingProblem, FloatingTemplates, TemplateSlopes, fit_floating
+from scanner.likelihoods.nuisances import Nuisances
 from scanner.stats import Settings
 from scanner.stats.floating import floating_limits
 
@@ -171,3 +175,76 @@ def test_cls_of_minuit_at_floating_limits_is_the_level(case):
 @given(cases)
 def test_cls_of_minuit_at_many_floating_limits_is_the_level(case):
     compare_limit(case)
+
+
+KAPPA, EVENTS = 1.2, 60.0
+"""Factor on the signal, and spurious signal, at one standard deviation."""
+
+
+def uncertain(counts):
+    """Return the problem with a log-normal factor on the signal and a spurious signal."""
+    norm_logs, shape = np.zeros((1, 2, 3, 2)), np.zeros((1, 1, 2, BINS))
+    norm_logs[0, 0, 0] = [-np.log(KAPPA), np.log(KAPPA)]
+    at = signal(np.array([MASS]), np.array([WIDTH]))
+    shape[0, 0] = np.array([-EVENTS, EVENTS])[:, None] * at
+    where, fixed = (np.array([1]), np.array([2])), np.zeros((1, 1, BINS))
+    return replace(
+        problem(counts[None]),
+        amounts=Amounts.of(Nuisances(("factor", "spurious"), norm_logs, shape, *where, fixed), at),
+    )
+
+
+def minuit_of_uncertain(counts, start, held=None, means=(0.0, 0.0)):
+    def scaled(x, s, c, mass, width, slope, a, b):
+        background = truncexpon.cdf(x, LOW, HIGH, LOW, 0.5 / slope)
+        return (s * KAPPA**a + EVENTS * b) * norm.cdf(x, mass, width) + c * background
+
+    cost = ExtendedBinnedNLL(counts, EDGES, scaled) + NormalConstraint(["a", "b"], means, [1.0, 1.0])
+    minuit = Minuit(cost, **dict(zip(("s", "c", "mass", "width", "slope", "a", "b"), start, strict=True)))
+    minuit.limits["mass"], minuit.limits["width"] = BOUNDS[:2]
+    minuit.limits["slope"] = (1e-3, 5.0)
+    minuit.tol, minuit.strategy = 1e-6, 2
+    if held is not None:
+        minuit.values["s"], minuit.fixed["s"] = held, True
+    minuit.migrad(ncall=20_000)
+    return minuit
+
+
+@pytest.mark.parametrize("size", [3.0, 8.0])
+def test_nuisances_are_profiled_as_by_minuit(size):
+    counts = thrown((4e3, size, MASS + 0.01, 1.1 * WIDTH, 0.8, 5))
+    floating = uncertain(counts)
+    free = fit_floating(floating)
+    start = [free.linear.yields[0], free.linear.background[0, 0], *free.parameters[0], 0.0, 0.0]
+    best = minuit_of_uncertain(counts, start, start[0])
+    assert 2.0 * free.linear.nll[0] == pytest.approx(best.fval, abs=1e-3)
+    for s in (0.0, 0.5 * start[0], 1.5 * start[0], 2.5 * start[0]):
+        found = fit_floating(floating, np.array([s]), free.parameters)
+        theirs = minuit_of_uncertain(counts, [s, *start[1:]], s)
+        assert 2.0 * found.linear.nll[0] == pytest.approx(theirs.fval, abs=2e-3)
+        assert found.linear.pulls[0] == pytest.approx([theirs.values["a"], theirs.values["b"]], abs=2e-2)
+
+
+def test_limits_with_nuisances_are_those_of_minuit():
+    counts = thrown((4e3, 3.0, MASS, WIDTH, 0.8, 6))
+    floating = uncertain(counts)
+    binned = floating.at(templates(floating.start))
+    limits, free, null = floating_limits(floating, binned, Settings(0.9), "asymptotic")
+    limit, pulls = limits.yield_limit[0], null.linear.pulls[0]
+    start = [free.linear.background[0, 0], *free.parameters[0], 0.0, 0.0]
+    data = [minuit_of_uncertain(counts, [s, *start], s).fval for s in (free.linear.yields[0], limit)]
+    lattice = [
+        (m, w) for m in (MASS - 0.025, MASS, MASS + 0.025) for w in (0.65 * WIDTH, WIDTH, 1.45 * WIDTH)
+    ]
+    asimov = [
+        minuit_of_uncertain(
+            null.expectation[0], [s, start[0], mass, width, start[3], 0.0, 0.0], s, pulls
+        ).fval
+        for s in (0.0, limit)
+        for mass, width in lattice
+    ]
+    root, a = np.sqrt(data[1] - data[0]), np.sqrt(min(asimov[len(lattice) :]) - min(asimov[: len(lattice)]))
+    assert root < a
+    assert gauss.sf(root) / gauss.sf(root - a) == pytest.approx(0.1, rel=0.02)
+    without = floating_limits(problem(counts[None]), binned, Settings(0.9), "asymptotic")[0]
+    assert limit > 1.2 * without.yield_limit[0]

@@ -160,6 +160,24 @@ def test_a_floating_slope_is_near_its_first_order(store, tmp_path):
     assert np.allclose(first["yield_limit_expected"], exact["yield_limit_expected"], rtol=0.02)
 
 
+def test_systematics_enter_but_for_those_of_what_floats(store, tmp_path):
+    text = HEAD + RANGE.replace("2.5", "10") + "signal: {floating: {mass: 0.5 resolution}}\n"
+    terms = """\
+systematics:
+  rate: {on: signal, kind: lognormal, size: 20%, source: default}
+  spurious: {on: yield, kind: normal, size: 40 events, source: default}
+  scale: {on: mass, kind: normal, size: 0.1%, source: default}
+"""
+    plain, full = (scanned(t, store, tmp_path / f"{i}.zarr") for i, t in enumerate((text, text + terms)))
+    assert full.attrs["systematics"] == "rate, spurious; without scale"
+    median = [cube["yield_limit_expected"].sel(quantile=0.5) for cube in (plain, full)]
+    assert np.all(median[1] > 1.05 * median[0])
+    assert full["signal_yield"].values == pytest.approx(plain["signal_yield"].values, abs=0.5)
+    factor = 0.2 * plain["signal_yield"]
+    error = np.sqrt(plain["signal_yield_error"] ** 2 + 40.0**2 + factor**2)
+    assert full["signal_yield_error"].values == pytest.approx(error.values, rel=0.1)
+
+
 def test_bits_do_not_depend_on_how_floating_work_is_cut(store, tmp_path):
     text = HEAD + RANGE.replace("2.5", "10") + "signal: {floating: {mass: 0.5 resolution}}\n"
     small = Options("asymptotic", rows_a_block=9_000, windows_a_block=2)
@@ -177,6 +195,11 @@ def test_bits_do_not_depend_on_how_floating_work_is_cut(store, tmp_path):
         ("signal: {floating: {width: 20%}}\n", "a floating width of the signal shape 'gaussian'"),
         ("background: {shape: bernstein, floating: true}\n", "'bernstein', which has no parameters"),
         (SIGNAL + "background: {choose: f_test}\n", "with an order by f_test"),
+        (
+            SIGNAL.replace(", resolution: 40%", "")
+            + "systematics: {width: {on: resolution, kind: normal, size: 5%, source: default}}\n",
+            "let it float too",
+        ),
     ],
 )
 def test_what_cannot_float_is_refused(store, tmp_path, text, message):

@@ -7,11 +7,12 @@ import pytest
 from iminuit import Minuit
 from numpy.polynomial import chebyshev
 from scipy import stats
-from scipy.optimize import brentq
+from scipy.optimize import brentq, minimize_scalar
 
 from scanner import shapes
 from scanner.likelihoods.binned import BinnedProblem
 from scanner.likelihoods.fit import fit
+from scanner.likelihoods.nuisances import Nuisances
 from scanner.stats import METHODS, Settings, envelope, order
 
 BINS = 40
@@ -158,6 +159,41 @@ def test_the_limit_is_the_brute_force_one(problem):
             xtol=1e-3 * found[w],
         )
         assert found[w] == pytest.approx(brute, rel=2e-3)
+
+
+def uncertain(problem, kappa=1.3):
+    """Return the problem with a log-normal factor on its signal."""
+    windows, terms, bins = problem.background.shape
+    logs, nowhere = np.zeros((windows, 1, 1 + terms, 2)), np.empty(0, dtype=np.int64)
+    logs[:, 0, 0] = [-np.log(kappa), np.log(kappa)]
+    empty = np.zeros((windows, 0, 2, bins))
+    return replace(problem, nuisances=Nuisances(("factor",), logs, empty, nowhere, nowhere, empty[:, :, 0]))
+
+
+def profiled_by_scipy(of, s, kappa=1.3):
+    """Return the least of Λ(s κ^α) + α² of one window, the likelihood with a factor on its signal."""
+    found = minimize_scalar(
+        lambda a: of.at(np.array([s * kappa**a]))[0] + a * a, bounds=(-3.0, 3.0), method="bounded"
+    )
+    return found.fun
+
+
+@pytest.mark.parametrize("w", [0, 3])
+def test_systematics_are_profiled_in_the_envelope(problem, w):
+    plain = problem.select(np.array([w]))
+    with_factor = uncertain(plain)
+    found, data = envelope.envelope_limits(with_factor, SETTINGS), envelope.Envelope.of(plain)
+    for s in (0.0, 15.0, 60.0):
+        value = envelope.Envelope.of(with_factor).at(np.array([s]))
+        assert value == pytest.approx(profiled_by_scipy(data, s), abs=1e-3)
+    asimov, limit = envelope.Envelope.of(envelope.asimov_problem(plain)), found["yield_limit"][0]
+    reference = data.at(np.zeros(1))[0] if data.best[0] < 0.0 else data.minimum[0]
+    q_data, q_asimov = (
+        profiled_by_scipy(of, limit) - value for of, value in ((data, reference), (asimov, asimov.minimum[0]))
+    )
+    cls = np.exp(envelope.log_cls(np.array([q_data]), np.array([q_asimov])))
+    assert cls == pytest.approx(1.0 - SETTINGS.confidence_level, rel=2e-3)
+    assert limit > envelope.envelope_limits(plain, SETTINGS)["yield_limit"][0]
 
 
 def test_with_one_order_the_envelope_is_the_asymptotic_limit():

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scanner.constants import MASS_B, MASS_ETA, MASS_ETA_PRIME, MASS_KAON, MASS_PION0
 from scanner.errors import InputError
 from scanner.simulation import b_mesons, constrained, detector, flight, kinematics, network
-from scanner.simulation.base import Columns, Parameters, Process, as_columns
+from scanner.simulation.base import Columns, FixedSize, Parameters, Process, StatedSize, as_columns
 from scanner.simulation.sampling import InverseCDF
 from scanner.simulation.signals import decay_cross_section, mass_between
 
@@ -118,7 +118,7 @@ MESONS = {
 """Particle Data Group, Review of Particle Physics (2024); the η_c's own width is neglected."""
 
 
-class KaonMesons(Process):
+class KaonMesons(FixedSize):
     """The peaking background: B⁺ → K⁺π⁰, K⁺η, K⁺η′ and K⁺η_c with two photons."""
 
     name: ClassVar[str] = "b_kaon_mesons"
@@ -128,12 +128,10 @@ class KaonMesons(Process):
         "measured branching fractions, kinematics and detector as for the signal; no widths"
     )
     columns: ClassVar[dict[str, str]] = KAON_PHOTON_COLUMNS
-
-    def cross_section(self, sqrt_s: float, parameters: Parameters) -> float:
-        """Return the cross section [fb] of all four, 16.8 fb."""
-        del sqrt_s
-        self.check(parameters)
-        return b_mesons.CROSS_SECTION * b_mesons.CHARGED * sum(m.fraction for m in MESONS.values())
+    size: ClassVar[float] = (
+        b_mesons.CROSS_SECTION * b_mesons.CHARGED * sum(m.fraction for m in MESONS.values())
+    )
+    """Cross section [fb] of all four, 16.8 fb."""
 
     def generate(self, events: int, rng: Generator, sqrt_s: float, parameters: Parameters) -> Columns:
         """Return one candidate for every event that is found; the mesons follow one another."""
@@ -170,7 +168,7 @@ def _argus(m: Array) -> Array:
     return np.asarray(m * np.sqrt(z) * np.exp(-ARGUS_CURVATURE * z))
 
 
-class KaonPhotonCombinations(Process):
+class KaonPhotonCombinations(StatedSize):
     """The smooth background, with peaks of mesons that are no product of a B decay to two bodies."""
 
     name: ClassVar[str] = "kaon_photon_combinations"
@@ -182,15 +180,7 @@ class KaonPhotonCombinations(Process):
     )
     parameters: ClassVar[tuple[str, ...]] = ("cross_section",)
     columns: ClassVar[dict[str, str]] = KAON_PHOTON_COLUMNS
-
-    def cross_section(self, sqrt_s: float, parameters: Parameters) -> float:
-        """Return the parameter `cross_section` [fb], 3000 if it is not given."""
-        del sqrt_s
-        self.check(parameters)
-        value = float(parameters.get("cross_section", CONTINUUM))
-        if value < 0:
-            raise InputError(f"process {self.name}: cross_section = {value} must not be negative")
-        return value
+    size: ClassVar[float | None] = CONTINUUM
 
     def generate(self, events: int, rng: Generator, sqrt_s: float, parameters: Parameters) -> Columns:
         """Return one candidate an event."""

@@ -65,6 +65,42 @@ class Process(ABC):
                 raise InputError(f"process {self.name}: {key} = {value} is not a finite number")
 
 
+class FixedSize(Process):
+    """A process of one cross section, whatever the energy."""
+
+    size: ClassVar[float]
+    """The cross section [fb]."""
+
+    def cross_section(self, sqrt_s: float, parameters: Parameters) -> float:
+        """Return `size`."""
+        del sqrt_s
+        self.check(parameters)
+        return self.size
+
+
+class StatedSize(Process):
+    """A process whose cross section is a parameter."""
+
+    size: ClassVar[float | None] = None
+    """The cross section [fb] unless one is given; without it, one must be given."""
+
+    def cross_section(self, sqrt_s: float, parameters: Parameters) -> float:
+        """Return the parameter `cross_section` [fb].
+
+        Raises
+        ------
+        InputError
+            When it is missing or negative.
+        """
+        del sqrt_s
+        self.check(parameters)
+        known = parameters if self.size is None else {"cross_section": self.size, **parameters}
+        value = required(self.name, known, "cross_section")
+        if value < 0:
+            raise InputError(f"process {self.name}: cross_section = {value} must not be negative")
+        return value
+
+
 def required(process: str, parameters: Parameters, name: str) -> float:
     """Return a parameter that must be given.
 

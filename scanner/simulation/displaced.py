@@ -20,7 +20,7 @@ from scanner.constants import (
 )
 from scanner.errors import InputError
 from scanner.simulation import b_mesons, detector, flight, kinematics
-from scanner.simulation.base import Columns, Parameters, Process, as_columns
+from scanner.simulation.base import Columns, FixedSize, Parameters, Process, as_columns
 from scanner.simulation.sampling import InverseCDF
 from scanner.simulation.signals import decay_cross_section, mass_between
 
@@ -217,7 +217,7 @@ BC_RANGE, DE_RANGE, LEAST_RADIUS = (5.20, 5.29), 0.25, 0.05
 """Kept candidates: range of M_bc and half range of ΔE [GeV], least distance of the vertex [cm]."""
 
 
-class DisplacedCombinations(Process):
+class DisplacedCombinations(FixedSize):
     """The background: displaced pairs of every kind."""
 
     name: ClassVar[str] = "displaced_combinations"
@@ -228,12 +228,8 @@ class DisplacedCombinations(Process):
         "all shapes are defaults"
     )
     columns: ClassVar[dict[str, str]] = DISPLACED_COLUMNS
-
-    def cross_section(self, sqrt_s: float, parameters: Parameters) -> float:
-        """Return the cross section [fb] of the kept candidates."""
-        del sqrt_s
-        self.check(parameters)
-        return COMBINATIONS
+    size: ClassVar[float] = COMBINATIONS
+    """Cross section [fb] of the kept candidates."""
 
     def generate(self, events: int, rng: Generator, sqrt_s: float, parameters: Parameters) -> Columns:
         """Return one candidate an event."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scanner.constants import MASS_ELECTRON
 from scanner.errors import InputError
 from scanner.simulation import detector, displaced, flight, kinematics
-from scanner.simulation.base import Columns, Parameters, Process, as_columns, required
+from scanner.simulation.base import Columns, FixedSize, Parameters, StatedSize, as_columns
 from scanner.simulation.phase_space import pair_masses
 from scanner.simulation.sampling import InverseCDF
 from scanner.simulation.signals import mass_between
@@ -120,7 +120,7 @@ def flown(rng: Generator, parent: Array, mass: float, pair: Array, means: tuple[
     return Pairs(pair, vertex, proper, least, most)
 
 
-class InelasticDarkHiggs(Process):
+class InelasticDarkHiggs(StatedSize):
     """The signal in the final state `mode` of h′."""
 
     name: ClassVar[str] = "inelastic_dark_higgs"
@@ -136,15 +136,6 @@ class InelasticDarkHiggs(Process):
         "cross_section",
     )  # fmt: skip
     columns: ClassVar[dict[str, str]] = FOUR_TRACK_COLUMNS
-
-    def cross_section(self, sqrt_s: float, parameters: Parameters) -> float:
-        """Return the parameter `cross_section` [fb], with all branching fractions."""
-        del sqrt_s
-        self.check(parameters)
-        value = required(self.name, parameters, "cross_section")
-        if value < 0:
-            raise InputError(f"process {self.name}: cross_section = {value} must not be negative")
-        return value
 
     def _masses(self, parameters: Parameters) -> tuple[float, float, float]:
         """Return the masses of A′, χ₁ and χ₂ [GeV]."""
@@ -221,7 +212,7 @@ KSHORT = 0.5
 """Share of K_S among pairs of pions; a default."""
 
 
-class FourTracks(Process):
+class FourTracks(FixedSize):
     """The background: two displaced pairs that look like a signal."""
 
     name: ClassVar[str] = "displaced_four_tracks"
@@ -232,12 +223,8 @@ class FourTracks(Process):
         "K_S; as many events as the experiment saw, 9 of which 8 are pairs of pions"
     )
     columns: ClassVar[dict[str, str]] = FOUR_TRACK_COLUMNS
-
-    def cross_section(self, sqrt_s: float, parameters: Parameters) -> float:
-        """Return the cross section [fb] of what is seen."""
-        del sqrt_s
-        self.check(parameters)
-        return EVENTS / LUMINOSITY
+    size: ClassVar[float] = EVENTS / LUMINOSITY
+    """Cross section [fb] of what is seen."""
 
     def generate(self, events: int, rng: Generator, sqrt_s: float, parameters: Parameters) -> Columns:
         """Return one candidate an event."""

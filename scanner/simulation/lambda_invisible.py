@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scanner.constants import MASS_B0, MASS_PION
 from scanner.errors import InputError
 from scanner.simulation import detector, flight, kinematics
-from scanner.simulation.base import Columns, Parameters, Process, as_columns
+from scanner.simulation.base import Columns, FixedSize, Parameters, Process, as_columns
 from scanner.simulation.signals import given_strength, mass_between
 
 Array = NDArray[np.float64]
@@ -125,7 +125,7 @@ class LambdaInvisible(Process):
         return as_columns(kept, {"m_missing": missing[kept], "e_ecl": energy[kept]})
 
 
-class LambdaCombinations(Process):
+class LambdaCombinations(FixedSize):
     """The background: B decays with neutral particles that are missed, and continuum."""
 
     name: ClassVar[str] = "lambda_combinations"
@@ -136,12 +136,8 @@ class LambdaCombinations(Process):
         "candidates is a default"
     )
     columns: ClassVar[dict[str, str]] = COLUMNS
-
-    def cross_section(self, sqrt_s: float, parameters: Parameters) -> float:
-        """Return the cross section [fb] after selection."""
-        del sqrt_s
-        self.check(parameters)
-        return COMBINATIONS
+    size: ClassVar[float] = COMBINATIONS
+    """Cross section [fb] after selection."""
 
     def generate(self, events: int, rng: Generator, sqrt_s: float, parameters: Parameters) -> Columns:
         """Return one candidate an event."""

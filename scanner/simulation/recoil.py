@@ -12,10 +12,9 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from scanner.constants import ALPHA, HBARC2, MASS_ELECTRON, MASS_MUON, MASS_TAU
-from scanner.errors import InputError
 from scanner.models import radiation
 from scanner.simulation import detector, initial_state, kinematics, tau_decays
-from scanner.simulation.base import Columns, Parameters, Process, as_columns, required
+from scanner.simulation.base import Columns, Parameters, Process, StatedSize, as_columns
 from scanner.simulation.radiated import emitted
 from scanner.simulation.signals import mass_between, signal_cross_section
 from scanner.simulation.weighted import Reaction
@@ -229,7 +228,7 @@ class MuMuInvisible(Process):
         return candidates(pair, kinds, sqrt_s, rng)
 
 
-class EMuInvisible(MuMuInvisible):
+class EMuInvisible(StatedSize, MuMuInvisible):
     """e⁺e⁻ → e^±μ^∓Z′ that breaks lepton flavour, Z′ unseen."""
 
     name: ClassVar[str] = "e_mu_zprime"
@@ -239,12 +238,3 @@ class EMuInvisible(MuMuInvisible):
     )
     parameters: ClassVar[tuple[str, ...]] = ("mass", "cross_section")
     kinds: ClassVar[tuple[int, int]] = (tau_decays.ELECTRON, tau_decays.MUON)
-
-    def cross_section(self, sqrt_s: float, parameters: Parameters) -> float:
-        """Return the parameter `cross_section` [fb]."""
-        del sqrt_s
-        self.check(parameters)
-        value = required(self.name, parameters, "cross_section")
-        if value < 0:
-            raise InputError(f"process {self.name}: cross_section = {value} must not be negative")
-        return value

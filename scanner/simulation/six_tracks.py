@@ -10,7 +10,7 @@ import numpy as np
 from numpy.random import Generator
 
 from scanner.constants import MASS_ELECTRON
-from scanner.simulation.base import Columns, Parameters, Process, as_columns
+from scanner.simulation.base import Columns, FixedSize, Parameters, as_columns
 from scanner.simulation.three_pairs import DARKONIUM_COLUMNS, SIX_COLUMNS
 
 SLOPE, HEAVIEST = 0.6, 3.5
@@ -24,7 +24,7 @@ def _pair_mass(rng: Generator, events: int, heaviest: float) -> np.ndarray[tuple
     return np.asarray(2 * MASS_ELECTRON - SLOPE * np.log1p(-share * rng.random(events)))
 
 
-class SixTracks(Process):
+class SixTracks(FixedSize):
     """Six tracks of the whole energy."""
 
     name: ClassVar[str] = "six_tracks"
@@ -35,12 +35,8 @@ class SixTracks(Process):
     )
     candidates: ClassVar[tuple[int, int]] = (3, 0)
     columns: ClassVar[dict[str, str]] = SIX_COLUMNS
-
-    def cross_section(self, sqrt_s: float, parameters: Parameters) -> float:
-        """Return the cross section [fb] before the cuts."""
-        del sqrt_s
-        self.check(parameters)
-        return SIX_CROSS_SECTION
+    size: ClassVar[float] = SIX_CROSS_SECTION
+    """Cross section [fb] before the cuts."""
 
     def generate(self, events: int, rng: Generator, sqrt_s: float, parameters: Parameters) -> Columns:
         """Return three candidates an event."""
@@ -53,7 +49,7 @@ class SixTracks(Process):
         return as_columns(np.repeat(np.arange(events), 3), {name: repeated[name] for name in SIX_COLUMNS})
 
 
-class RadiativeSixTracks(Process):
+class RadiativeSixTracks(FixedSize):
     """Six tracks beside a photon off the beams."""
 
     name: ClassVar[str] = "radiative_six_tracks"
@@ -61,12 +57,8 @@ class RadiativeSixTracks(Process):
     role: ClassVar[str] = "background"
     approximation: ClassVar[str] = SixTracks.approximation
     columns: ClassVar[dict[str, str]] = DARKONIUM_COLUMNS
-
-    def cross_section(self, sqrt_s: float, parameters: Parameters) -> float:
-        """Return the cross section [fb] before the cuts."""
-        del sqrt_s
-        self.check(parameters)
-        return DARKONIUM_CROSS_SECTION
+    size: ClassVar[float] = DARKONIUM_CROSS_SECTION
+    """Cross section [fb] before the cuts."""
 
     def generate(self, events: int, rng: Generator, sqrt_s: float, parameters: Parameters) -> Columns:
         """Return one candidate an event."""

@@ -6,13 +6,13 @@ import numpy as np
 from numpy.random import Generator
 
 from scanner.errors import InputError
-from scanner.simulation.base import Columns, Parameters, Process, as_columns, required
+from scanner.simulation.base import Columns, Parameters, StatedSize, as_columns, required
 
 LOW, HIGH, SCALE, CROSS_SECTION, RELATIVE_RESOLUTION = 1.0, 10.0, 3.0, 1000.0, 0.01
 """Defaults: range and decay constant of the spectrum [GeV], cross section [fb], σ/m of the peak."""
 
 
-class FallingSpectrum(Process):
+class FallingSpectrum(StatedSize):
     """Background: dN/dm ∝ exp(−m/scale) between low and high [GeV], one candidate an event."""
 
     name: ClassVar[str] = "falling_spectrum"
@@ -21,15 +21,7 @@ class FallingSpectrum(Process):
     approximation: ClassVar[str] = "a parametrised spectrum; its cross section is a default of 1 pb"
     parameters: ClassVar[tuple[str, ...]] = ("low", "high", "scale", "cross_section")
     columns: ClassVar[dict[str, str]] = {"mass": "GeV"}
-
-    def cross_section(self, sqrt_s: float, parameters: Parameters) -> float:
-        """Return the parameter `cross_section` [fb], 1000 if it is not given."""
-        del sqrt_s
-        self.check(parameters)
-        value = float(parameters.get("cross_section", CROSS_SECTION))
-        if value < 0:
-            raise InputError(f"process {self.name}: cross_section = {value} must not be negative")
-        return value
+    size: ClassVar[float | None] = CROSS_SECTION
 
     def generate(self, events: int, rng: Generator, sqrt_s: float, parameters: Parameters) -> Columns:
         """Return one mass an event."""
@@ -44,7 +36,7 @@ class FallingSpectrum(Process):
         return as_columns(np.arange(events), {"mass": mass})
 
 
-class Peak(Process):
+class Peak(StatedSize):
     """Signal: a Gaussian of the given mass and resolution [GeV], one candidate an event."""
 
     name: ClassVar[str] = "peak"
@@ -53,15 +45,6 @@ class Peak(Process):
     approximation: ClassVar[str] = "a parametrised peak, 1% wide unless `resolution` says otherwise"
     parameters: ClassVar[tuple[str, ...]] = ("mass", "resolution", "cross_section")
     columns: ClassVar[dict[str, str]] = {"mass": "GeV"}
-
-    def cross_section(self, sqrt_s: float, parameters: Parameters) -> float:
-        """Return the parameter `cross_section` [fb]."""
-        del sqrt_s
-        self.check(parameters)
-        value = required(self.name, parameters, "cross_section")
-        if value < 0:
-            raise InputError(f"process {self.name}: cross_section = {value} must not be negative")
-        return value
 
     def generate(self, events: int, rng: Generator, sqrt_s: float, parameters: Parameters) -> Columns:
         """Return one mass an event."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scanner.constants import MASS_ELECTRON, MASS_MUON, MASS_PION, MASS_TAU
 from scanner.errors import InputError
 from scanner.simulation import detector, kinematics
-from scanner.simulation.base import Columns, Parameters, Process, as_columns
+from scanner.simulation.base import Columns, FixedSize, Parameters, Process, as_columns
 from scanner.simulation.phase_space import pair_masses
 from scanner.simulation.sampling import InverseCDF
 from scanner.simulation.signals import decay_cross_section, mass_between
@@ -147,7 +147,7 @@ def candidates(
     return as_columns(np.flatnonzero(kept), values)
 
 
-class TauLeptons(Process):
+class TauLeptons(FixedSize):
     """The background: τ → eνν and τ → μνν."""
 
     name: ClassVar[str] = "tau_leptons"
@@ -158,12 +158,8 @@ class TauLeptons(Process):
         "space; no initial-state radiation, no trigger; identification by defaults"
     )
     columns: ClassVar[dict[str, str]] = TAU_COLUMNS
-
-    def cross_section(self, sqrt_s: float, parameters: Parameters) -> float:
-        """Return the cross section [fb] of both leptons with a tag, 60.3 pb."""
-        del sqrt_s
-        self.check(parameters)
-        return CROSS_SECTION * 2 * TAG * sum(LEPTONIC.values())
+    size: ClassVar[float] = CROSS_SECTION * 2 * TAG * sum(LEPTONIC.values())
+    """Cross section [fb] of both leptons with a tag, 60.3 pb."""
 
     def generate(self, events: int, rng: Generator, sqrt_s: float, parameters: Parameters) -> Columns:
         """Return one candidate for every event with four tracks and an identified lepton."""
@@ -180,7 +176,7 @@ class TauLeptons(Process):
         return candidates(rng, own, other, lepton, code, sqrt_s)
 
 
-class TauPions(Process):
+class TauPions(FixedSize):
     """Background from τ → πν with the pion taken for a lepton."""
 
     name: ClassVar[str] = "tau_pions"
@@ -190,12 +186,8 @@ class TauPions(Process):
         f"1% of pions are taken for electrons, 5% for muons; {TauLeptons.approximation}"
     )
     columns: ClassVar[dict[str, str]] = TAU_COLUMNS
-
-    def cross_section(self, sqrt_s: float, parameters: Parameters) -> float:
-        """Return the cross section [fb] of pions that are taken for leptons, 1.11 pb."""
-        del sqrt_s
-        self.check(parameters)
-        return CROSS_SECTION * 2 * TAG * PION * sum(FAKES.values())
+    size: ClassVar[float] = CROSS_SECTION * 2 * TAG * PION * sum(FAKES.values())
+    """Cross section [fb] of pions that are taken for leptons, 1.11 pb."""
 
     def generate(self, events: int, rng: Generator, sqrt_s: float, parameters: Parameters) -> Columns:
         """Return one candidate for every event with four tracks."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from scanner.constants import MASS_MUON, MASS_TAU
 from scanner.simulation import detector, kinematics, network, recoil, tau_pairs
-from scanner.simulation.base import Columns, Parameters, Process, as_columns
+from scanner.simulation.base import Columns, FixedSize, Parameters, Process, as_columns
 from scanner.simulation.phase_space import pair_masses
 from scanner.simulation.signals import given_strength
 
@@ -96,7 +96,7 @@ class TauThreeMuons(Process):
         return candidates(rng, muons, np.all(identified, axis=0), sqrt_s, is_signal=True)
 
 
-class TauPionsAsMuons(Process):
+class TauPionsAsMuons(FixedSize):
     """Background from τ → πππν with all pions taken for muons."""
 
     name: ClassVar[str] = "tau_pions_as_muons"
@@ -107,12 +107,8 @@ class TauPionsAsMuons(Process):
         "a resonance and phase space; photons along the beams in the leading logarithm"
     )
     columns: ClassVar[dict[str, str]] = THREE_MUON_COLUMNS
-
-    def cross_section(self, sqrt_s: float, parameters: Parameters) -> float:
-        """Return the cross section [fb] of three pions that are taken for muons, 21 fb."""
-        del sqrt_s
-        self.check(parameters)
-        return tau_pairs.CROSS_SECTION * 2 * tau_pairs.TAG * FAKES
+    size: ClassVar[float] = tau_pairs.CROSS_SECTION * 2 * tau_pairs.TAG * FAKES
+    """Cross section [fb] of three pions that are taken for muons, 21 fb."""
 
     def generate(self, events: int, rng: Generator, sqrt_s: float, parameters: Parameters) -> Columns:
         """Return one candidate for every event with three tracks."""
@@ -121,7 +117,7 @@ class TauPionsAsMuons(Process):
         return candidates(rng, pions, np.ones(events, dtype=np.bool_), sqrt_s, is_signal=False)
 
 
-class ThreeMuonCombinations(Process):
+class ThreeMuonCombinations(FixedSize):
     """Background from other tracks."""
 
     name: ClassVar[str] = "three_muon_combinations"
@@ -132,12 +128,8 @@ class ThreeMuonCombinations(Process):
         "the classifier, a default"
     )
     columns: ClassVar[dict[str, str]] = THREE_MUON_COLUMNS
-
-    def cross_section(self, sqrt_s: float, parameters: Parameters) -> float:
-        """Return the cross section [fb] before the classifier."""
-        del sqrt_s
-        self.check(parameters)
-        return COMBINATIONS
+    size: ClassVar[float] = COMBINATIONS
+    """Cross section [fb] before the classifier."""
 
     def generate(self, events: int, rng: Generator, sqrt_s: float, parameters: Parameters) -> Columns:
         """Return one candidate an event."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scanner.constants import MASS_PION, MASS_UPSILON_1S
 from scanner.errors import InputError
 from scanner.simulation import detector, kinematics, network
-from scanner.simulation.base import Columns, Parameters, Process, as_columns
+from scanner.simulation.base import Columns, FixedSize, Parameters, Process, as_columns
 from scanner.simulation.sampling import InverseCDF
 from scanner.simulation.signals import DECAY_STRENGTHS, given_strength
 
@@ -109,7 +109,7 @@ class DipionInvisible(Process):
         return _rows(np.flatnonzero(kept), recoil, pair, SIGNAL_KEPT, rng)
 
 
-class DipionLeptons(Process):
+class DipionLeptons(FixedSize):
     """The peaking background; its events are those that are found."""
 
     name: ClassVar[str] = "dipion_leptons"
@@ -119,12 +119,8 @@ class DipionLeptons(Process):
         "shape of the signal; the number of events, 486 + 272 + 48 above the cut, is the experiment's"
     )
     columns: ClassVar[dict[str, str]] = DIPION_COLUMNS
-
-    def cross_section(self, sqrt_s: float, parameters: Parameters) -> float:
-        """Return the cross section [fb] after selection, before the cut on the classifier."""
-        del sqrt_s
-        self.check(parameters)
-        return PEAKING_EVENTS / SIGNAL_KEPT / LUMINOSITY
+    size: ClassVar[float] = PEAKING_EVENTS / SIGNAL_KEPT / LUMINOSITY
+    """Cross section [fb] after selection, before the cut on the classifier."""
 
     def generate(self, events: int, rng: Generator, sqrt_s: float, parameters: Parameters) -> Columns:
         """Return one candidate an event."""
@@ -138,7 +134,7 @@ class DipionLeptons(Process):
         return _rows(np.arange(events), recoil, pair, SIGNAL_KEPT, rng)
 
 
-class DipionCombinations(Process):
+class DipionCombinations(FixedSize):
     """The non-peaking background."""
 
     name: ClassVar[str] = "dipion_combinations"
@@ -149,12 +145,8 @@ class DipionCombinations(Process):
         "above the cut, and the cut's rejection of 99.3% are the experiment's"
     )
     columns: ClassVar[dict[str, str]] = DIPION_COLUMNS
-
-    def cross_section(self, sqrt_s: float, parameters: Parameters) -> float:
-        """Return the cross section [fb] after selection, before the cut on the classifier."""
-        del sqrt_s
-        self.check(parameters)
-        return SMOOTH_EVENTS / COMBINATIONS_KEPT / LUMINOSITY
+    size: ClassVar[float] = SMOOTH_EVENTS / COMBINATIONS_KEPT / LUMINOSITY
+    """Cross section [fb] after selection, before the cut on the classifier."""
 
     def generate(self, events: int, rng: Generator, sqrt_s: float, parameters: Parameters) -> Columns:
         """Return one candidate an event."""

@@ -6,10 +6,11 @@ job's facts under one digest, the check of what is begun already, and "list the 
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from jobs.executors import Executor, Task
 from jobs.progress import progress
@@ -92,21 +93,55 @@ class Job:
 
 
 @dataclass(frozen=True)
-class OpenJob:
-    """A job at its place, with what follows from it, made once a process."""
+class Opened(ABC):
+    """What was begun at a place, with what follows from it, made once a process."""
 
     place: str
-    job: Job
+
+    @property
+    @abstractmethod
+    def digest(self) -> str:
+        """Digest of what is being done there."""
 
     @property
     def ticket(self) -> str:
-        """What a worker needs to open this job, and no other that has the same place later."""
-        return f"{self.job.digest} {self.place}"
+        """What a worker needs to open this, and no other that has the same place later."""
+        return f"{self.digest} {self.place}"
 
     @cached_property
     def parts(self) -> PartStore:
         """The committed parts."""
         return PartStore(Location(self.place).child(PARTS))
+
+
+@dataclass(frozen=True)
+class OpenJob(Opened):
+    """A job at its place."""
+
+    job: Job
+
+    @property
+    def digest(self) -> str:
+        """Digest of the whole job."""
+        return self.job.digest
+
+
+Found = TypeVar("Found", bound=Opened)
+
+
+def redeemed(ticket: str, opened: Callable[[str], Found]) -> Found:
+    """Open what a ticket was given out for.
+
+    Raises
+    ------
+    InputError
+        If something else has its place by now.
+    """
+    place = ticket.partition(" ")[2]
+    found = opened(place)
+    if found.ticket != ticket:
+        raise InputError(f"what was begun in {place} was started anew meanwhile: this one ends here")
+    return found
 
 
 def _digest(facts: object) -> str:
@@ -173,11 +208,7 @@ def check_alike(what: str, code: str, cpu: str) -> None:
 @lru_cache(maxsize=4)
 def of_ticket(ticket: str) -> OpenJob:
     """Open a job once a process."""
-    digest, _, place = ticket.partition(" ")
-    opened = open_job(place)
-    if opened.job.digest != digest:
-        raise InputError(f"the job in {place} was started anew meanwhile: this one ends here")
-    return opened
+    return redeemed(ticket, open_job)
 
 
 def remaining(parts: PartStore, keys: Sequence[str]) -> tuple[str, ...]:

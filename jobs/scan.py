@@ -14,7 +14,7 @@ from jobs.scanning import work
 from jobs.scanning.collecting import assemble
 from jobs.scanning.passes import fold
 from jobs.scanning.planning import check_sizes, plan_of
-from jobs.scanning.run import PARTS, PLAN, Run, open_run
+from jobs.scanning.run import PLAN, Run, open_run
 from scanner.definition import Search
 from scanner.errors import InputError
 from storage import cubes as cube_store
@@ -153,6 +153,6 @@ def status(cube: str) -> Status:
             f"no scan into {cube} was started: `darkscan scan SEARCH STORE -o {cube}` starts one"
         )
     plan = Plan.from_json(place.read(PLAN))
-    parts = PartStore(place.child(PARTS))
+    parts = PartStore(place.child(blocks.PARTS))
     done = set(parts.keys()) & set(plan.keys())
     return Status(len(done), len(plan.keys()), len(parts.damaged()), complete)

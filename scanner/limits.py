@@ -1,7 +1,7 @@
 """One block of windows to one block of results: fit, limit, cross section and coupling."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Any
@@ -117,37 +117,56 @@ def scan_block(
     parameters = {**search.configurations[configuration].parameters, **point}
     expected = block_model(search, grid, counts, block, parameters)
     problem = _problem(search, grid, counts, block, expected, configuration, identity, "everything")
-    mass, memory = grid.mass[block], memory or Memory()
-    quality: Results = {}
-    extra: Results = {}
-    if candidates is not None:
-        unbinned = simultaneous_problem(
-            *(search, block, candidates, expected, parameters, problem),
-            lambda: background_under(replace(problem, nuisances=None), expected.model),
-            memory.tables,
-        )
-        chosen = method_settings(search, method)
-        limits = memory(problem, lambda: unbinned_limits(unbinned, problem, chosen, method))
-    elif floats(search):
-        floating = Floating(search, grid, block, parameters, expected.model, expected.nonlinear[0])
-        limits, found = scan_floating(floating, problem, Settings(search.confidence_level), method)
-        extra |= found
-    else:
-        limits = memory(problem, lambda: block_limits(search, problem, mass, method))
-        quality = dict(zip(QUALITY, goodness_of_fit(problem, limits.fit_quality), strict=True))
+    made = _Block(search, grid, block, parameters, expected, problem, method)
+    mass = grid.mass[block]
+    limits, further = _limits(made, candidates, memory or Memory())
     efficiency = total_rate(expected.parts)
     results: Results = {
         "n_observed": problem.counts.sum(axis=1).astype(np.int64),
         "efficiency": efficiency,
         "resolution": grid.resolution[block],
     }
-    results |= _of_limits(limits) | quality | _backgrounds(expected, problem.terms) | extra
+    results |= _of_limits(limits) | _backgrounds(expected, problem.terms) | further
     results |= efficiency_error(expected.parts, mass, parameters)
     if expected.model.peaks.shape[1]:
         results["peak_yield"] = peak_yields(expected.model, limits.background_coefficients)
     place = Place(mass, parameters)
     results |= physics_limits(search, place, limits.yield_limit, limits.expected, efficiency, exposure)
     return leave_out(results, engine.vetoed(search, mass))
+
+
+@dataclass(frozen=True)
+class _Block:
+    """The windows of a block: what is expected in them, and their likelihoods."""
+
+    search: Search
+    grid: WindowGrid
+    windows: slice
+    parameters: dict[str, float]
+    expected: BlockModel
+    problem: BinnedProblem
+    method: str
+
+
+def _limits(block: _Block, candidates: Sequence[Floats] | None, memory: Memory) -> tuple[Limits, Results]:
+    """Set the limits of a block by the likelihood that its search asks for; also what else that finds."""
+    search, problem, model = block.search, block.problem, block.expected.model
+    mass, method = block.grid.mass[block.windows], block.method
+    if candidates is not None:
+        unbinned = simultaneous_problem(
+            *(search, block.windows, candidates, block.expected, block.parameters, problem),
+            lambda: background_under(replace(problem, nuisances=None), model),
+            memory.tables,
+        )
+        chosen = method_settings(search, method)
+        return memory(problem, lambda: unbinned_limits(unbinned, problem, chosen, method)), {}
+    if floats(search):
+        bends = block.expected.nonlinear[0]
+        floating = Floating(search, block.grid, block.windows, block.parameters, model, bends)
+        limits, found = scan_floating(floating, problem, Settings(search.confidence_level), method)
+        return limits, {**found}
+    limits = memory(problem, lambda: block_limits(search, problem, mass, method))
+    return limits, dict(zip(QUALITY, goodness_of_fit(problem, limits.fit_quality), strict=True))
 
 
 def _of_limits(limits: Limits) -> Results:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from jobs import blocks
+from jobs.blocks import Opened, check_alike, redeemed
 from jobs.plan import FOLD, FitBlock, PassBlock, Plan
 from jobs.scanning import lived
 from jobs.scanning.filled import Arrays, unpack
@@ -23,23 +23,20 @@ from scanner.windows.plane import CountingGrid
 from storage.events import EventStore
 from storage.locations import Location
 from storage.manifest import Shard
-from storage.parts import PartStore
 
 PLAN = "plan.json"
-PARTS = "parts"
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Opened):
     """An opened run: its plan, and what follows from it, made once a process."""
 
-    place: str
     plan: Plan
 
     @property
-    def ticket(self) -> str:
-        """What a worker needs to open this run, and no other that has the same place later."""
-        return f"{self.plan.digest} {self.place}"
+    def digest(self) -> str:
+        """Digest of the whole plan."""
+        return self.plan.digest
 
     @cached_property
     def search(self) -> Search:
@@ -101,11 +98,6 @@ class Run:
         return lived_search(at_luminosity(self.search, self.plan.luminosity), found, configuration, point)
 
     @cached_property
-    def parts(self) -> PartStore:
-        """The committed parts."""
-        return PartStore(Location(self.place).child(PARTS))
-
-    @cached_property
     def folded(self) -> Arrays:
         """The arrays of the sum of all passes."""
         return dict(self.parts.read(FOLD).arrays)
@@ -144,15 +136,11 @@ def open_run(place: str) -> Run:
         If the sources or the instruction set differ from the plan's.
     """
     plan = Plan.from_json(Location(place).read(PLAN))
-    blocks.check_alike("plan", plan.code, plan.cpu)
+    check_alike("plan", plan.code, plan.cpu)
     return Run(place, plan)
 
 
 @lru_cache(maxsize=4)
 def run_of(ticket: str) -> Run:
     """Open a run once a process."""
-    digest, _, place = ticket.partition(" ")
-    run = open_run(place)
-    if run.plan.digest != digest:
-        raise InputError(f"the scan in {place} was started anew meanwhile: this one ends here")
-    return run
+    return redeemed(ticket, open_run)

@@ -195,38 +195,22 @@ def build(
         If the region is empty, the observable does not rise with the mass, or the grid is absurdly large.
     """
     table_mass, table_t = resolution_coordinate(*(reach or (low, high)), resolution)
-    start, stop = (float(t) for t in np.interp([low, high], table_mass, table_t))
+    ends = np.interp([low, high], table_mass, table_t)
     requested = 0.5 if step is None else step
-    steps = max(1, int(np.ceil((stop - start) / requested - 1e-9))) if stop > start else 0
-    if steps > MOST_FINE_BINS:
-        raise InputError(
-            f"region {region!r} wants {steps} steps: check the resolution's unit, or take larger steps"
-        )
-    mass = np.interp(np.linspace(start, stop, steps + 1), table_t, table_mass) if values is None else values
-    half = np.broadcast_to(np.asarray(half_width(mass), dtype=np.float64), mass.shape)
-    division = fine_division(requested, 2.0 * half / bins)
-    fine = (stop - start) / (steps * division) if steps else requested / division  # or of one mass
-    below, above = int(start / fine), int((table_t[-1] - stop) / fine)
-    fine_bins = below + steps * division + above
-    if fine_bins > MOST_FINE_BINS:
-        raise InputError(
-            f"region {region!r} wants {fine_bins} fine bins, more than {MOST_FINE_BINS}: "
-            "check the resolution's unit, or take larger steps"
-        )
-    stride = np.maximum(1, np.rint(2.0 * half / bins / (requested / division))).astype(np.int64)
-    kept = int(min(bins, fine_bins // int(stride.max())))
-    if kept < 1:
-        raise InputError(
-            f"region {region!r} is narrower than one bin of its windows: use more bins or a wider range"
-        )
-    origin = start - below * fine
-    edges_mass = np.interp(origin + np.arange(fine_bins + 1) * fine, table_t, table_mass)
-    edges_mass[below], edges_mass[fine_bins - above] = low, high
-    centre = (np.interp(mass, table_mass, table_t) - origin) / fine
-    room = fine_bins - kept * stride
-    room[room < stride] = 0  # a window that takes the whole region is the same for every mass
-    first = np.clip(np.rint(centre - 0.5 * kept * stride), 0, room).astype(np.int64)
+    steps = _steps(region, ends, requested)
+    even = np.linspace(ends[0], ends[1], steps + 1)
+    mass = np.interp(even, table_t, table_mass) if values is None else values
+    width = 2.0 * np.broadcast_to(np.asarray(half_width(mass), dtype=np.float64), mass.shape) / bins
+    division = fine_division(requested, width)
+    axis = _fine_axis(region, ends, float(table_t[-1]), steps * division, requested / division)
+    edges_mass = np.interp(axis.origin + np.arange(axis.bins + 1) * axis.width, table_t, table_mass)
+    edges_mass[axis.below], edges_mass[axis.below + steps * division] = low, high
     edges = np.asarray(peak(edges_mass), dtype=np.float64)
+    stride = np.maximum(1, np.rint(width / (requested / division))).astype(np.int64)
+    kept = _kept(region, bins, axis.bins, stride)
+    first = _first(
+        (np.interp(mass, table_mass, table_t) - axis.origin) / axis.width, axis.bins, kept * stride, stride
+    )
     _check_rising(region, edges, edges_mass)
     if values is None:
         mass[0], mass[-1] = low, high  # to the bit
@@ -234,6 +218,59 @@ def build(
     return WindowGrid(
         region, np.asarray(mass, dtype=np.float64), sigma, edges_mass, edges, first, stride, kept
     )
+
+
+def _steps(region: str, ends: Floats, requested: float) -> int:
+    """Return the steps between the ends (2,) of a region, in resolutions; none of a single mass."""
+    length = float(ends[1] - ends[0])
+    steps = max(1, int(np.ceil(length / requested - 1e-9))) if length > 0.0 else 0
+    if steps > MOST_FINE_BINS:
+        raise InputError(
+            f"region {region!r} wants {steps} steps: check the resolution's unit, or take larger steps"
+        )
+    return steps
+
+
+@dataclass(frozen=True)
+class _FineAxis:
+    """Bins of a width from an origin [resolutions]; so many of them are below the region."""
+
+    origin: float
+    width: float
+    below: int
+    bins: int
+
+
+def _fine_axis(region: str, ends: Floats, length: float, inside: int, width: float) -> _FineAxis:
+    """Cut a region into bins, or take a width for a single mass, and go on up to the spectrum's ends."""
+    start, stop = (float(end) for end in ends)
+    width = (stop - start) / inside if inside else width
+    below, above = int(start / width), int((length - stop) / width)
+    bins = below + inside + above
+    if bins > MOST_FINE_BINS:
+        raise InputError(
+            f"region {region!r} wants {bins} fine bins, more than {MOST_FINE_BINS}: "
+            "check the resolution's unit, or take larger steps"
+        )
+    return _FineAxis(start - below * width, width, below, bins)
+
+
+def _kept(region: str, bins: int, fine_bins: int, stride: Integers) -> int:
+    """Return how many bins a window has on a fine axis."""
+    kept = int(min(bins, fine_bins // int(stride.max())))
+    if kept < 1:
+        raise InputError(
+            f"region {region!r} is narrower than one bin of its windows: use more bins or a wider range"
+        )
+    return kept
+
+
+def _first(centre: Floats, fine_bins: int, length: Integers, stride: Integers) -> Integers:
+    """Return the first fine bins of windows of a length around their centres, shifted inwards at the ends."""
+    room = fine_bins - length
+    room[room < stride] = 0  # a window that takes the whole region is the same for every mass
+    first: Integers = np.clip(np.rint(centre - 0.5 * length), 0, room).astype(np.int64)
+    return first
 
 
 def _check_rising(region: str, edges: Floats, edges_mass: Floats) -> None:

@@ -38,6 +38,8 @@ MOST = 4
 """Intervals of one mass at most."""
 ROUNDING = 1e-9
 """Steps of the axis by which its ends may be missed."""
+PROMPT = 1e-9
+"""Part of the first lifetime after 0 to which couplings are looked at, where an axis starts with 0."""
 CUT = 1e-6
 """Part by which the rate is above the limit at the end of an interval that is cut off."""
 
@@ -122,7 +124,7 @@ def _of_configuration(
         production_per_coupling(search, reference, model, place),
         tuple(_length(model, axis, place.mass) for axis in axes),
         float(model.power),
-        model.largest,
+        model.largest_coupling(place.mass, search.sqrt_s),
     )
     found: xr.DataArray = xr.apply_ufunc(
         lambda values: np.stack([ends := curve.excluded(values), curve.open(values, ends)], axis=-1),
@@ -149,7 +151,7 @@ class Curve:
     Attributes
     ----------
     values : tuple of (X,) float
-        Points of each axis, rising: lifetimes [cm] or couplings.
+        Points of each axis, rising: lifetimes [cm], of which the first may be 0, or couplings.
     reach : (W,) float
         Rate at a coupling of 1.
     lengths : tuple of ((W,) float, float)
@@ -157,7 +159,7 @@ class Curve:
         where the axis is the coupling, and 0 where the coupling does not matter.
     power : float
         Power of the coupling that the rate goes with.
-    largest : float
+    largest : (W,) float or float
         Largest coupling that has a meaning.
     """
 
@@ -165,7 +167,7 @@ class Curve:
     reach: Floats
     lengths: tuple[tuple[Floats, float], ...]
     power: float
-    largest: float = np.inf
+    largest: Floats | float = np.inf
 
     def excluded(self, limit: Floats) -> Floats:
         """Return the intervals (W, MOST, 2) of the coupling where the rate is above the limit (W, X, …)."""
@@ -176,7 +178,8 @@ class Curve:
 
         An axis or a lifetime without a limit puts them there, and not the rate.
         """
-        found, known = np.zeros(ends.shape), np.isfinite(ends) & (ends < self.largest)
+        most = np.broadcast_to(self.largest, len(limit))[:, None, None] * (1.0 - ROUNDING)
+        found, known = np.zeros(ends.shape), np.isfinite(ends) & (ends < most)
         above = self._ratio(limit)(np.nonzero(known)[0], ends[known]) > 1.0 + CUT
         found[known] = above
         return found
@@ -185,12 +188,13 @@ class Curve:
         """Return the rate over the limit (W, X, …) at couplings of windows; 0 where there is none."""
         with np.errstate(divide="ignore", invalid="ignore"):
             logs = np.log(limit)
+        most = np.broadcast_to(self.largest, len(limit))
 
         def ratio(windows: NDArray[np.intp], couplings: Floats) -> Floats:
             value, inside = self._interpolated(logs, windows, couplings)
             with np.errstate(invalid="ignore", over="ignore"):
                 found = self.reach[windows] * couplings**self.power / np.exp(value)
-            inside &= couplings <= self.largest
+            inside &= couplings <= most[windows]
             return np.where(inside & np.isfinite(found), found, 0.0)
 
         return ratio
@@ -202,9 +206,9 @@ class Curve:
         inside = np.ones(windows.shape, dtype=np.bool_)
         corners: list[tuple[tuple[NDArray[np.intp], ...], Floats]] = [((windows,), np.ones(windows.shape))]
         for points, (length, power) in zip(self.values, self.lengths, strict=True):
-            x = np.log(points)
             with np.errstate(divide="ignore"):
-                place = np.log(length[windows]) - power * np.log(couplings)
+                place = _coordinate(points, np.log(length[windows]) - power * np.log(couplings))
+                x = _coordinate(points, np.log(points))
             index = np.clip(np.searchsorted(x, place, side="right") - 1, 0, x.size - 2)
             share = (place - x[index]) / (x[index + 1] - x[index])
             inside &= (share > -ROUNDING) & (share < 1 + ROUNDING)
@@ -227,7 +231,19 @@ class Curve:
             known = length[np.isfinite(length) & (length > 0.0)]
             if power == 0.0 or not known.size:
                 continue
-            ends = (known.min() / points[-1]) ** (1 / power), (known.max() / points[0]) ** (1 / power)
+            first = points[0] or PROMPT * points[1]
+            ends = (known.min() / points[-1]) ** (1 / power), (known.max() / first) ** (1 / power)
             low, high = max(low, min(ends)), min(high, max(ends))
-        high = min(high, self.largest)
+        high = min(high, np.max(self.largest))
         return np.geomspace(low, high, POINTS) if 0.0 < low < high else np.geomspace(1e-9, 1.0, POINTS)
+
+
+def _coordinate(points: Floats, logs: Floats) -> Floats:
+    """Return what limits are linear along between the points of an axis, from logarithms of places on it.
+
+    It is the logarithm; where an axis starts with 0, the value itself up to the next point.
+    """
+    if points[0] > 0.0:
+        return logs
+    first = np.log(points[1])
+    return np.where(logs < first, first - 1.0 + np.exp(np.minimum(logs - first, 0.0)), logs)

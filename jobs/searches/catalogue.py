@@ -182,11 +182,17 @@ def _few(axis: ScanAxis, most: int) -> ScanAxis:
 
 
 def drawn(cube: xr.Dataset) -> xr.Dataset:
-    """Return what a plot shows of a cube: the first configuration, in the middle of every other axis."""
+    """Return what a plot shows of a cube: the first configuration, and one point of every other axis.
+
+    It is the nearest to where limits are published, or the middle of the axis.
+    """
     search = definition.from_json(cube.attrs["definition"])
-    middle = {axis.name: cube.sizes[axis.name] // 2 for axis in outer_axes(search)}
+    places = ({},) if search.published is None else search.published.places
+    place = places[len(places) // 2]
+    points = {axis.name: cube.sizes[axis.name] // 2 for axis in outer_axes(search)}
+    points |= {name: int(overlays.apart(cube[name], place[name]).argmin()) for name in points.keys() & place}
     first = {"configuration": 0} if "configuration" in cube.dims else {}
-    return cube.isel(middle | first)
+    return cube.isel(points | first)
 
 
 def compared(cube: xr.Dataset) -> list[dict[str, Any]]:

@@ -39,7 +39,7 @@ from scanner.windows.backgrounds import efficiency_error
 from scanner.windows.counted import containment, experiments
 from scanner.windows.joint_counted import joint_experiments
 
-LIFETIMES = {"ctau_s": "ctau", "ctau_hprime": "ctau_1", "ctau_chi2": "ctau_2"}
+LIFETIMES = {"ctau_a": "ctau", "ctau_s": "ctau", "ctau_hprime": "ctau_1", "ctau_chi2": "ctau_2"}
 """What processes call the lifetimes that are axes of scans."""
 MOST_PULL, MOST_MEAN = 3.0, 0.2
 """Pull of generated events, and mean pull of toys, that a search may have."""

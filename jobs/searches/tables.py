@@ -11,6 +11,7 @@ from jobs.searches.expected import Compared
 from jobs.searches.injection import Injected
 from scanner import definition
 from scanner.guide.tables import Table, filled, number
+from scanner.guide.tables import place as placed
 
 INJECTIONS, EXPECTED, LIFETIMES = "injections", "expected", "lifetimes"
 """Names of the tables in a page."""
@@ -137,12 +138,24 @@ def place(search: str, configuration: str, point: Mapping[str, float]) -> str:
 
 
 def fill(page: Path, name: str, table: Table) -> None:
-    """Replace the table of a name in a page.
+    """Replace the table of a name in a page; its rows of other searches stay as they are.
 
     Raises
     ------
     ValueError
         If the page has no place for it.
     """
-    text = filled(page.read_text(encoding="utf-8"), {name: table})
-    page.write_text(text, encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    page.write_text(filled(text, {name: _with_others(text, name, table)}), encoding="utf-8")
+
+
+def _with_others(text: str, name: str, table: Table) -> Table:
+    """Return a table with the rows that a page has of other searches, in the order of the catalogue."""
+    found = placed(name).search(text)
+    lines = [line[2:-2].split(" | ") for line in found.group().splitlines()] if found else []
+    if not lines or lines[0] != list(table.header):
+        return table
+    new = {row[0] for row in table.rows}
+    order = {f"`{search}`": number for number, search in enumerate(definition.names())}
+    rows = [*table.rows, *(row for row in lines[2:] if row[0] not in new)]
+    return Table(table.header, sorted(rows, key=lambda row: order.get(row[0], len(order))))

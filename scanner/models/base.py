@@ -52,6 +52,18 @@ class CouplingModel(ABC):
     def widths(self, m: ArrayLike) -> dict[str, Array]:
         """Return the partial widths [GeV] at unit coupling, by final state, each of the shape of m."""
 
+    def largest_coupling(self, m: ArrayLike, sqrt_s: float) -> Array:
+        """Return the largest coupling that has a meaning at each mass.
+
+        That is `largest`, or the coupling at which the parent would have no other decay, if that is smaller.
+        """
+        end = np.full(np.shape(m), self.largest)
+        if self.quantity != "branching_fraction" or self.power == 0:
+            return end
+        reach = self.production(m, sqrt_s)
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.minimum(end, reach ** (-1.0 / self.power)))
+
     def width(self, m: ArrayLike) -> Array:
         """Return the total width [GeV] at unit coupling; it scales with coupling**power."""
         return np.asarray(sum(self.widths(m).values(), start=np.zeros(np.shape(m))))

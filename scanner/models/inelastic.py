@@ -50,16 +50,19 @@ class InelasticDarkMatter(CouplingModel):
     coupling_name: ClassVar[str] = "kinetic mixing of the dark photon"
     unit: ClassVar[str] = "1"
     power: ClassVar[int] = 2
+    largest: ClassVar[float] = 1.0
     reference: ClassVar[str] = "M. Duerr et al., JHEP 04 (2021) 146, 2012.08595"
     final_states: ClassVar[tuple[str, ...]] = DarkScalar.final_states
 
     def __post_init__(self) -> None:
-        """Refuse parameters for which A′ → χ₁χ₂ or χ₂ → χ₁e⁺e⁻ is closed."""
+        """Refuse angles above 1, and parameters for which A′ → χ₁χ₂ or χ₂ → χ₁e⁺e⁻ is closed."""
         if not (self.m_chi1 > 0.0 and self.alpha_d > 0.0 and self.sin_theta > 0.0):
             raise InputError(
                 f"m_chi1 {self.m_chi1} GeV, alpha_d {self.alpha_d} and sin_theta {self.sin_theta}: "
                 "all must be positive"
             )
+        if self.sin_theta > 1.0:
+            raise InputError(f"sin_theta {self.sin_theta}: a sine is at most 1")
         if not self.splitting * self.m_chi1 > 2 * MASS_ELECTRON:
             raise InputError(f"splitting {self.splitting}: no room for two electrons; take a larger one")
         if not self.ratio > 2 + self.splitting:
@@ -123,10 +126,10 @@ class InelasticMixing(InelasticDarkMatter):
     power: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
-        """Refuse what the model with the coupling ε refuses, and an ε that is not positive."""
+        """Refuse what the model with the coupling ε refuses, and an ε that is not from 0 to 1."""
         super().__post_init__()
-        if not self.epsilon > 0.0:
-            raise InputError(f"epsilon {self.epsilon}: it must be positive")
+        if not 0.0 < self.epsilon <= self.largest:
+            raise InputError(f"epsilon {self.epsilon}: it must be positive, and at most {self.largest:g}")
 
     def production(self, m: ArrayLike, sqrt_s: float) -> Array:
         """Return σ(e⁺e⁻ → A′h′) [fb] at ε, whatever the mixing angle."""

@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from scanner.errors import InputError
+
+PROMPT = 1e-9
+"""What a value of 0, such as a lifetime, counts as in logarithms."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,12 @@ def _nearest(cube: xr.Dataset, entries: list[dict[str, Any]]) -> list[dict[str, 
 def distance(cube: xr.Dataset, place: Mapping[str, float]) -> float:
     """Return how far a place is from that of a cube on axes with one point, in the logarithm."""
     known = {name: float(cube[name]) for name in place if name in cube.coords and cube[name].size == 1}
-    return float(sum(abs(np.log(place[name] / value)) for name, value in known.items()))
+    return float(sum(apart(place[name], value) for name, value in known.items()))
+
+
+def apart(value: ArrayLike, other: ArrayLike) -> NDArray[np.float64]:
+    """Return how far apart values on an axis are, in the logarithm; 0 is far from all others."""
+    return np.asarray(np.abs(np.log((np.asarray(value) + PROMPT) / (np.asarray(other) + PROMPT))))
 
 
 def _overlay(entry: Mapping[str, Any]) -> Overlay:

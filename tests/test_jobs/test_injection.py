@@ -7,6 +7,7 @@ from jobs.searches import catalogue, injection
 from jobs.searches import points as injection_points
 from jobs.searches import tables as catalogue_tables
 from scanner import definition, engine
+from scanner.guide.tables import Table
 from scanner.windows.channels import at_luminosity
 
 SEARCHES = catalogue.runnable()
@@ -84,3 +85,13 @@ def test_the_command_writes_a_table_into_a_page(darkscan, tmp_path):
     assert catalogue_tables.injection_table([one]).markdown in page.read_text()
     assert page.read_text().startswith("Before.\n\n<!-- injections -->\n| search |")
     assert page.read_text().endswith("\n\nAfter.\n")
+
+
+def test_a_table_keeps_the_rows_of_other_searches(tmp_path):
+    page, header = tmp_path / "page.md", catalogue_tables.EXPECTED_HEADER
+    old = [[f"`{name}`", "old", *"abcde"] for name in ("alp_gg", "b_ka", "b_ka", "zp_mumu")]
+    page.write_text(f"A page.\n\n<!-- expected -->\n{Table(header, old).markdown}\n\nAnd so on.\n")
+    new = [["`b_ka`", "new", *"vwxyz"], ["`hnl_tau`", "new", *"vwxyz"]]
+    catalogue_tables.fill(page, "expected", Table(header, new))
+    both = Table(header, [old[0], *new, old[3]]).markdown
+    assert page.read_text() == f"A page.\n\n<!-- expected -->\n{both}\n\nAnd so on.\n"

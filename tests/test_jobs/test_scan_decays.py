@@ -34,17 +34,45 @@ def test_y1s_inv_finds_an_injected_signal_over_peaking_background(tmp_path):
     assert int(cube["n_observed"][0]) == pytest.approx(17281 + 806 + expected, abs=900)
 
 
-def test_b_ka_finds_an_injected_signal_in_the_configuration_of_its_lifetime(tmp_path):
-    text = "extends: b_ka\nrange: [1.9 GeV, 2.1 GeV]\nluminosity: 40 fb^-1\n"
-    signal = {"m": 2.0, "branching_fraction": 1e-5, "ctau": 1.0}
-    cube = run(definition.parse(text, where="b_ka.yaml"), tmp_path, signals=[signal])
-    assert list(cube["configuration"].values) == ["prompt", "1 mm", "10 mm", "100 mm"]
-    at = cube.sel(m_alp=2.0, method="nearest").sel(configuration="10 mm")
-    expected = 1e-5 * 40 * 1.11e6 * float(at["efficiency"])
+@pytest.fixture(scope="module")
+def alp(tmp_path_factory):
+    """The cube of b_ka around 2 GeV, with a signal there that flies 1 cm."""
+    text = "extends: b_ka\nscan: {m_alp: {values: '0.3, 0.8, 1.9, 2, 2.1, 4 GeV'}}\nluminosity: 100 fb^-1\n"
+    signal = {"m": 2.0, "branching_fraction": 5e-6, "ctau": 1.0}
+    folder = tmp_path_factory.mktemp("alp")
+    return run(definition.parse(text, where="b_ka.yaml"), folder, signals=[signal])
+
+
+def test_b_ka_finds_an_injected_signal_in_flight_at_its_lifetime(alp):
+    at = alp.sel(m_alp=2.0, ctau_a=1.0)
+    expected = 5e-6 * 100 * 1.11e6 * float(at["efficiency"])
     assert float(at["signal_yield"]) == pytest.approx(expected, abs=3 * float(at["signal_yield_error"]))
-    best = cube["z_local"].max("m_alp")
-    assert best.idxmax("configuration") == "10 mm"
+    best = alp["z_local"].sel(m_alp=2.0)
+    assert best.idxmax("ctau_a") == 1.0
     assert float(best.max()) > 5
+
+
+def test_a_coupling_to_w_bosons_is_excluded_in_the_islands_of_a_dense_scan(alp):
+    """None below the first root, where decays are too late, and all up to where B → Ka is all there is."""
+    model, ctau = MODELS["alp_w"], alp["ctau_a"].to_numpy()
+    coupling = np.geomspace(1e-8, 1.0, 200_001)
+    for mass in alp["m_alp"].to_numpy():
+        at = alp.sel(m_alp=mass)
+        logs = np.log(at["branching_fraction_limit"].to_numpy())
+        length, reach = float(model.decay_length(mass)), float(model.production(mass, 10.58))
+        x, rate = length / coupling**2, reach * coupling**2
+        late = np.interp(np.log(x), np.log(ctau[1:]), logs[1:])
+        log_limit = np.where(x < ctau[1], np.interp(x, ctau[:2], logs[:2]), late)
+        excluded = (np.log(rate) > log_limit) & (x <= ctau[-1]) & (rate <= 1.0)
+        edges = np.flatnonzero(np.diff(np.pad(excluded.astype(int), 1)))
+        dense = np.stack([coupling[edges[::2]], coupling[edges[1::2] - 1]], axis=1)
+        found = np.stack([at["coupling_low"], at["coupling_high"]], axis=1)
+        found = found[np.isfinite(found[:, 0])]
+        np.testing.assert_allclose(found, dense, rtol=2e-4)
+        assert found[-1, 1] == pytest.approx(reach**-0.5, rel=1e-9)
+        assert length / found[0, 0] ** 2 < ctau[-1]
+    assert not alp["coupling_low_open"].any()
+    assert not alp["coupling_high_open"].any()
 
 
 LLP = """

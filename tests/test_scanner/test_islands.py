@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import xarray as xr
+from scipy.optimize import brentq
 
 from scanner import definition
+from scanner.errors import InputError
 from scanner.islands import Curve, axes_of, coupling_intervals
 from scanner.models import MODELS
 
@@ -222,3 +224,78 @@ def test_the_mixing_of_the_dark_higgs_boson_at_given_epsilon_and_the_reverse():
     np.testing.assert_array_equal(
         found["coupling_low_mixing"], found["coupling_low_expected_mixing"].isel(quantile=0)
     )
+
+
+def test_an_axis_that_starts_with_prompt_decays_has_the_islands_of_a_dense_scan():
+    """Limits that one lifetime spoils, by brute force and by roots that scipy finds."""
+    ctau = np.array([0.0, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0])
+    logs = np.log(1e-7) + np.array([0.0, 0.2, 0.1, 4.0, 0.6, 0.3, 1.5, 3.0, 5.0])
+    reach, length = np.array([2e3, 40.0]), np.array([2e-10, 2e-8])
+    most = reach**-0.5
+    curve = Curve((ctau,), reach, ((length, 2.0),), 2.0, most)
+    limit = np.tile(np.exp(logs), (2, 1))
+    found = curve.excluded(limit)
+    flags = curve.open(limit, found)
+
+    def margin(log_g, window):
+        """ln of the rate over the limit: linear in cτ up to 0.03 cm, and in its logarithm from there."""
+        x = length[window] * np.exp(-2.0 * log_g)
+        near, far = np.interp(x, ctau[:2], logs[:2]), np.interp(np.log(x), np.log(ctau[1:]), logs[1:])
+        return np.log(reach[window]) + 2.0 * log_g - np.where(x < ctau[1], near, far)
+
+    for window in range(2):
+        g = np.linspace(np.log(np.sqrt(length[window] / 100.0)), np.log(most[window]), 40_001)
+        above = margin(g, window) > 0.0
+        crossings = np.flatnonzero(above[1:] != above[:-1])
+        roots = [brentq(margin, g[k], g[k + 1], args=(window,), xtol=1e-13) for k in crossings]
+        ends = ([g[0]] if above[0] else []) + roots + ([g[-1]] if above[-1] else [])
+        known = found[window][np.isfinite(found[window, :, 0])]
+        np.testing.assert_allclose(np.log(known).ravel(), ends, atol=1e-9)
+        assert known[-1, 1] == pytest.approx(most[window], rel=1e-12)  # every B meson decays like this
+    assert np.isfinite(found[:, :, 0]).sum(axis=1).max() > 1
+    assert not flags.any()
+
+
+def test_prompt_decays_leave_the_interval_open_where_no_coupling_is_the_largest():
+    curve = Curve((np.array([0.0, 1.0]),), np.ones(1), ((np.array([1e-4]), 2.0),), 2.0)
+    limit = np.full((1, 2), 1e-3)
+    found = curve.excluded(limit)
+    assert found[0, 0, 0] == pytest.approx(np.sqrt(1e-3), rel=1e-9)
+    assert found[0, 0, 1] > 1e2
+    assert curve.open(limit, found)[0, 0].tolist() == [0.0, 1.0]
+
+
+def test_mixings_of_inelastic_dark_matter_end_at_one():
+    """Limits that every rate is above, along lifetimes that only mixings above 1 would give."""
+    text = DARK.replace("1e-3 cm, 1e3 cm", "1e-15 cm, 1e6 cm").replace("1e-2 cm, 1e3 cm", "1e-12 cm, 1e6 cm")
+    search = definition.parse(text)
+    axes = {name: np.asarray(search.scan[name].values) for name in ("ctau_hprime", "ctau_chi2", "m_hprime")}
+    names = [each.name for each in search.configurations]
+    shape = (4, *(len(values) for values in axes.values()))
+    limit = (("configuration", *axes), np.full(shape, 1e-30))
+    expected = ((*limit[0], "quantile"), limit[1][..., None])
+    cube = xr.Dataset(
+        {"cross_section_limit": limit, "cross_section_limit_expected": expected},
+        {"configuration": names, **axes, "quantile": [0.5]},
+    )
+    found = coupling_intervals(search, cube)
+    for suffix in ("", "_mixing"):
+        np.testing.assert_allclose(found[f"coupling_high{suffix}"], 1.0, rtol=1e-12)
+        assert not found[f"coupling_high_open{suffix}"].any()
+        assert found[f"coupling_low_open{suffix}"].all()
+
+
+def test_models_whose_mixings_are_above_one_are_refused():
+    for name, value in (("sin_theta", 1.1), ("epsilon", 1.5)):
+        text = DARK.replace(f"{name}: {'1e-4' if name == 'sin_theta' else '2e-3'}", f"{name}: {value}")
+        search = definition.parse(text)
+        with pytest.raises(InputError, match=name):
+            axes_of(search, search.interpretations["mixing"] if name == "epsilon" else search.model)
+
+
+def test_a_branching_fraction_ends_at_one():
+    mass = np.array([0.2, 2.0, 4.7])
+    most = MODELS["alp_w"].largest_coupling(mass, 10.58)
+    np.testing.assert_allclose(MODELS["alp_w"].production(mass, 10.58) * most**2, 1.0, rtol=1e-12)
+    assert np.all(MODELS["dark_scalar"].largest_coupling(mass, 10.58) <= 1.0)
+    assert np.all(np.isinf(MODELS["alp_photon"].largest_coupling(mass, 10.58)))

@@ -6,6 +6,7 @@ import pytest
 from scanner import definition, shapes
 from scanner.errors import InputError
 from scanner.simulation import calibrate
+from scanner.windows.axes import outer_points
 
 EVENTS = 12_000
 POINTS = [
@@ -21,11 +22,16 @@ POINTS = [
 ]
 
 
+def place(search):
+    """Return the parameters of the first configuration, at the first lifetime: prompt decays."""
+    return {**search.configurations[0].parameters, **outer_points(search)[0]}
+
+
 @pytest.mark.parametrize(("name", "process", "mass"), POINTS)
 def test_tables_of_a_definition_are_what_the_generator_gives(name, process, mass):
     search = definition.load(name)
     masses = calibrate.true_masses(search, process, mass, EVENTS, seed=11)
-    m, first = np.array([mass]), search.configurations[0].parameters
+    m, first = np.array([mass]), place(search)
     efficiency = float(search.signal.efficiency(m, **first)[0])
     error = np.sqrt(efficiency * (1 - efficiency) / EVENTS)
     assert abs(len(masses) / EVENTS - efficiency) < 4 * error + 0.005
@@ -36,6 +42,24 @@ def test_tables_of_a_definition_are_what_the_generator_gives(name, process, mass
         inside = float(shapes.signal_integrals(search.signal.shape, edges, m, resolution, extra)[0, 0])
         measured = np.mean(np.abs(masses - mass) < width * resolution)
         assert measured == pytest.approx(inside, abs=0.025)
+
+
+@pytest.mark.parametrize(("mass", "ctau"), [(0.4, 1.0), (1.0, 10.0), (4.0, 10.0)])
+def test_fits_over_a_flat_background_find_decays_in_flight(mass, ctau):
+    """By linear least squares of what is generated, as the fit of a large background sees it."""
+    search, m = definition.load("b_ka"), np.array([mass])
+    masses = calibrate.true_masses(search, "b_kaon_alp", mass, EVENTS, seed=12, parameters={"ctau": ctau})
+    resolution = search.signal.resolution(m)
+    extra = {key: function(m, ctau_a=ctau) for key, function in search.signal.parameters.items()}
+    edges = mass + resolution * np.linspace(-20, 20, 101)
+    peak = shapes.signal_integrals(search.signal.shape, edges[None], m, resolution, extra)[0]
+    terms = np.column_stack([peak, np.polynomial.chebyshev.chebvander(np.linspace(-1, 1, 100), 2)])
+    found = np.histogram(masses, edges)[0] / EVENTS
+    weights = np.linalg.pinv(terms)[0]
+    error = np.sqrt(np.sum(weights**2 * found) / EVENTS)
+    efficiency = float(search.signal.efficiency(m, ctau_a=ctau)[0])
+    assert weights @ found == pytest.approx(efficiency, abs=3 * error + 0.02 * efficiency)
+    assert error < 0.03 * efficiency
 
 
 def test_fit_finds_the_shape_that_was_drawn():
@@ -58,7 +82,7 @@ def test_a_full_measurement_agrees(name, process, mass):
     m = np.array([mass])
     assert result.resolution == pytest.approx(float(search.signal.resolution(m)[0]), rel=0.04)
     assert (
-        abs(result.efficiency - float(search.signal.efficiency(m, **search.configurations[0].parameters)[0]))
+        abs(result.efficiency - float(search.signal.efficiency(m, **place(search))[0]))
         < 4 * result.efficiency_error + 0.004
     )
 

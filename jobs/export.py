@@ -59,13 +59,14 @@ def likelihoods(
     document : dict
     """
     run = open_cube_run(cube)
-    runnable.refuse_special(run.search, "an export of the likelihoods")
+    runnable.refuse_special(run.search, "an export of the likelihoods", templates=True)
     names = [c.name for c in run.search.configurations]
     if configuration is not None and configuration not in names:
         raise InputError(f"no configuration {configuration!r}: take one of {', '.join(names)}")
-    for region, grid in run.grids.items():
+    for region in run.grids:
         for number, name in enumerate(names):
             if configuration in (None, name):
+                grid = run.grid(region, number)
                 for w in _chosen(run, region, mass):
                     counts = fits.region_counts(run, region, number, slice(w, w + 1))
                     problem, _ = window_problem(

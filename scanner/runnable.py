@@ -42,8 +42,8 @@ def check_units(search: Search, stored: Mapping[str, str]) -> None:
             )
 
 
-def refuse_special(search: Search, what: str) -> None:
-    """Refuse what knows nothing but bins and fixed templates.
+def refuse_special(search: Search, what: str, *, templates: bool = False) -> None:
+    """Refuse what knows nothing but bins and, with `templates`, what samples fill them with.
 
     Raises
     ------
@@ -57,7 +57,8 @@ def refuse_special(search: Search, what: str) -> None:
         raise InputError(
             f"{what} of a search with an unbinned likelihood is not possible: take `likelihood: binned`"
         )
-    refuse_templates(search, what)
+    if not templates:
+        refuse_templates(search, what)
     if floats(search):
         raise InputError(f"{what} of a search with floating parameters is not possible: hold them")
 

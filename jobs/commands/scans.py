@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from json import loads
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -152,6 +153,12 @@ def describe(cube: Any) -> dict[str, Any]:
     if "outliers" in cube and bool(cube["outliers"].any()):
         report["outliers"] = int((cube["outliers"] > 0).sum())
     report["systematics"] = cube.attrs.get("systematics", "")
+    merged = loads(cube.attrs.get("merged_bins", "{}"))
+    if any(merged.values()):
+        report["merged_bins"] = {
+            name: f"{sum(count for _, _, count in bins)} stated ones to {len(bins)}, which few rows simulate"
+            for name, bins in merged.items()
+        }
     tied = cube.limits.tied()
     if tied.any():
         count = int(tied.sum())

@@ -12,6 +12,8 @@ from scanner import cube as cubes
 from scanner import engine
 from scanner.windows import systematics
 from scanner.windows.channels import views
+from scanner.windows.filled import uses_templates
+from scanner.windows.merging import merged_spans
 from storage.provenance import versions
 from storage.samples import DATA_LIKE
 
@@ -48,6 +50,24 @@ def attributes(run: Run) -> dict[str, Any]:
         histogram = run.histograms[region]
         found[f"candidates_outside_{region}"] = int(histogram.outside.sum())
         found[f"candidates_not_finite_{region}"] = int(histogram.not_finite.sum())
+    if uses_templates(run.search):
+        found["merged_bins"] = json.dumps(merged_bins(run))
+    return found
+
+
+def merged_bins(run: Run) -> dict[str, list[tuple[float, float, int]]]:
+    """Return the bins of templates that are merged from stated ones, as lower edge, upper edge and how many.
+
+    By configuration and name of the histogram.
+    """
+    found = {}
+    for region in run.grids:
+        for number, chosen in enumerate(run.search.configurations):
+            grid = run.grid(region, number)
+            for channel in run.search.channels:
+                axis, name = grid.channels.get(channel, grid), engine.pass_name(run.search, region, channel)
+                if axis.bounds is not None:
+                    found[f"{chosen.name}.{name}"] = merged_spans(axis.bounds, axis.edges)
     return found
 
 

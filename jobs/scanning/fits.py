@@ -105,7 +105,7 @@ def run_stated(run: Run, block: FitBlock) -> Arrays:
 
 def region_counts(run: Run, region: str, configuration: int, windows: slice) -> Any:
     """Return the counts of windows (W, B), the bins of several channels one after the other."""
-    grid = run.grids[region]
+    grid = run.grid(region, configuration)
     names = engine.pass_names(run.search, region)
     axes = [grid.channels.get(channel, grid) for channel in run.search.channels]
     found = [

@@ -17,6 +17,7 @@ from scanner.reading.histogram import Histogram
 from scanner.reading.lived import LivedSelection
 from scanner.reading.selection import Selection
 from scanner.windows.channels import at_luminosity
+from scanner.windows.filled import uses_templates
 from scanner.windows.grid import WindowGrid
 from scanner.windows.lived import lived_search
 from scanner.windows.plane import CountingGrid
@@ -108,10 +109,12 @@ class Run(Opened):
         return {region: filled.histogram for region, filled in unpack(self.folded).items()}
 
     def grid(self, region: str, configuration: int) -> WindowGrid:
-        """Return the windows of a region, with their templates in a configuration."""
-        luminosity = self.plan.luminosity
+        """Return the windows of a region, with their templates in a configuration if they have some."""
+        grid, luminosity = self.grids[region], self.plan.luminosity
+        if not uses_templates(self.search):
+            return grid
         return with_templates(
-            self.search, self.grids[region], self.histograms, self.store.samples, luminosity, configuration
+            self.search, grid, self.histograms, self.store.samples, luminosity, configuration
         )
 
     @cached_property

@@ -10,7 +10,7 @@ from scanner import engine
 from scanner.definition import Search
 from scanner.reading.histogram import Histogram
 from scanner.windows.channels import views
-from scanner.windows.filled import Filled, sample_names, template_of, templates, uses_templates
+from scanner.windows.filled import Filled, filled_grid, sample_names, template_of
 from scanner.windows.grid import WindowGrid
 from storage.samples import Sample
 
@@ -23,15 +23,13 @@ def with_templates(
     luminosity: float | None,
     configuration: int,
 ) -> WindowGrid:
-    """Return windows with the templates of a configuration; as they are where a search has none."""
-    if not uses_templates(search):
-        return grid
+    """Return windows with the templates of a configuration."""
     found = {}
     for channel, single in views(search).items():
         axis = grid.channels.get(channel, grid)
         name = engine.pass_name(search, grid.region, channel)
-        filled = _filled(search, name, histograms, samples, luminosity)
-        found[channel] = replace(axis, templates=templates(single, axis, filled, configuration))
+        rows = _filled(search, name, histograms, samples, luminosity)
+        found[channel] = filled_grid(single, axis, rows, configuration)
     return replace(grid, channels=found) if grid.channels else next(iter(found.values()))
 
 

@@ -59,6 +59,7 @@ SHAPE_CONSTANTS = {
 """Numbers that a background shape takes from the definition; those of no other shape."""
 HalfRange = Annotated[Number, Field(gt=0.0, lt=1.0)]
 DEFAULT_POWER = 0.5
+LEAST_ROWS = 10.0
 MOST_POWER = 100.0
 
 
@@ -241,6 +242,10 @@ class Background(Strict):
     sideband: Sideband | None = None
     templates: dict[Name, Template] = Field(default_factory=dict)
     template_statistics: Literal["none", "barlow_beeston_lite"] = "barlow_beeston_lite"
+    least_rows: Annotated[Number, Field(ge=1.0)] = Field(
+        default=LEAST_ROWS,
+        description="simulated rows of all templates that a bin holds: those with fewer are merged",
+    )
     systematic: Number | None = Field(default=None, description="relative error of a counted background")
     peaks: dict[Name, Peak] = Field(default_factory=dict)
     threshold: Energy | None = Field(default=None, description="mass from which a threshold shape rises")

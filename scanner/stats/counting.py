@@ -19,6 +19,7 @@ from scanner.kernels.counting import core as columns
 from scanner.kernels.counting.efficiency import average_windows
 from scanner.kernels.linear.window import usable
 from scanner.likelihoods.binned import BinnedProblem, Floats
+from scanner.likelihoods.fit import fit
 from scanner.likelihoods.nuisances import Nuisances
 from scanner.stats.asymptotic import asymptotic_limits, asymptotic_limits_above
 from scanner.stats.limits import COUNTING, Limits
@@ -97,7 +98,8 @@ def core_uncertainties(problem: BinnedProblem) -> tuple[Floats, Floats]:
 
     The first is half the difference of ln Σ S between +1 and −1, the second half the difference of the
     background that samples of known size make, in the core and by what the bins beside it then predict,
-    as a yield of the whole signal. Both are added in quadrature, the second with template statistics.
+    as a yield of the whole signal. Both are added in quadrature, the second with the statistics of the
+    templates in the core, whose background terms are those of a fit without signal.
     """
     spread, extra = np.zeros((2, problem.windows))
     nuisances = problem.nuisances
@@ -116,9 +118,19 @@ def core_uncertainties(problem: BinnedProblem) -> tuple[Floats, Floats]:
         added = [_inside(_moved(nuisances, fixed, j, end), core) for end in (0, 1)]
         beside = _beside(problem, nuisances, fixed, j)
         extra += (0.5 * (added[1] - added[0] + beside) / whole) ** 2
-    uncertain = sum((fixed[i] for i in fixed if nuisances.uncertain[i]), np.zeros_like(problem.counts))
+    uncertain = sum((fixed[i] for i in fixed if nuisances.uncertain[i]), _uncertain_terms(problem, nuisances))
     extra += _inside((nuisances.statistics * uncertain) ** 2, core) / whole**2
     return np.nan_to_num(np.sqrt(spread)), np.nan_to_num(np.sqrt(extra))
+
+
+def _uncertain_terms(problem: BinnedProblem, nuisances: Nuisances) -> Floats:
+    """Return the events (W, B) of the background terms that template statistics are about."""
+    terms = problem.background.shape[1]
+    sampled = nuisances.uncertain[1 : 1 + terms]
+    if not (sampled.any() and nuisances.statistics.any()):
+        return np.zeros_like(problem.counts)
+    coefficients = np.nan_to_num(fit(problem, np.zeros(problem.windows), second_opinion=False).background)
+    return np.asarray(np.einsum("wk,wkb->wb", coefficients * sampled, problem.background))
 
 
 def _inside(events: Floats, core: NDArray[np.bool_]) -> Floats:

@@ -1,12 +1,13 @@
 """Templates from samples: signals and backgrounds whose densities are histograms of simulated rows.
 
-The bins are those that the definition states, the same for every mass. A template of a signal belongs to
-the mass, and to the configuration, that its sample was generated with.
+The bins are those that the definition states, merged where few rows are simulated, and the same for every
+mass. A template of a signal belongs to the mass, and to the configuration, that its sample was generated
+with.
 """
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from scanner.errors import InputError
 from scanner.schema.axes import Region
 from scanner.windows.channels import views
 from scanner.windows.grid import Templates, WindowGrid
+from scanner.windows.merging import merged_bounds
 from scanner.windows.templates import WindowModel
 
 Floats = NDArray[np.float64]
@@ -116,8 +118,10 @@ def stated_grid(search: Search, region: Region, mass: Floats) -> WindowGrid:
     return WindowGrid(region.name, mass, resolution, edges, edges, nothing, nothing + 1, len(edges) - 1)
 
 
-def templates(search: Search, grid: WindowGrid, filled: Iterable[Filled], configuration: int) -> Templates:
-    """Build the templates of one channel in one configuration.
+def filled_grid(search: Search, grid: WindowGrid, filled: Iterable[Filled], configuration: int) -> WindowGrid:
+    """Return the windows of one channel with their templates in one configuration.
+
+    Stated bins in which the backgrounds have too few simulated rows are merged.
 
     Raises
     ------
@@ -128,25 +132,29 @@ def templates(search: Search, grid: WindowGrid, filled: Iterable[Filled], config
     background = {
         name: _one(samples, t.sample, configuration) for name, t in search.background.templates.items()
     }
-    free = [b for name, b in background.items() if search.background.templates[name].floating]
-    fixed = [b for name, b in background.items() if not search.background.templates[name].floating]
     counts = np.stack([b.counts[configuration] for b in background.values()])
     scale = np.array([b.scale for b in background.values()])[:, None]
-    total, error = (scale * counts).sum(axis=0), np.sqrt((scale**2 * counts).sum(axis=0))
-    statistics = np.divide(error, total, out=np.zeros_like(total), where=total > 0.0)
-    if search.background.template_statistics == "none":
-        statistics = np.zeros_like(total)
-    bins = counts.shape[1]
-    return Templates(
-        signal=np.stack([_signal(search, samples, mass, configuration) for mass in grid.mass]),
-        free=_rows([b.counts[configuration] / b.counts[configuration].sum() for b in free], bins),
-        fixed=_rows([b.scale * b.counts[configuration] for b in fixed], bins),
-        statistics=statistics,
+    bounds = merged_bounds(
+        (scale * counts).sum(axis=0), (scale**2 * counts).sum(axis=0), search.background.least_rows
     )
+    starts, floating = bounds[:-1], [t.floating for t in search.background.templates.values()]
+    counts = np.add.reduceat(counts, starts, axis=1)
+    signal = np.stack([_signal(search, samples, mass, configuration) for mass in grid.mass])
+    found = Templates(
+        signal=np.add.reduceat(signal, starts, axis=1),
+        free=(counts / counts.sum(axis=1, keepdims=True))[floating],
+        fixed=(scale * counts)[np.logical_not(floating)],
+        statistics=_statistics(search, scale, counts),
+    )
+    return replace(grid, templates=found, bounds=bounds, bins=len(starts))
 
 
-def _rows(found: list[Floats], bins: int) -> Floats:
-    return np.stack(found) if found else np.zeros((0, bins))
+def _statistics(search: Search, scale: Floats, counts: Floats) -> Floats:
+    """Return the relative error of the expected background in the bins, (B,)."""
+    if search.background.template_statistics == "none":
+        return np.zeros(counts.shape[1])
+    total, error = (scale * counts).sum(axis=0), np.sqrt((scale**2 * counts).sum(axis=0))
+    return np.asarray(np.divide(error, total, out=np.zeros_like(total), where=total > 0.0))
 
 
 def _one(samples: list[Filled], name: str, configuration: int) -> Filled:

@@ -69,6 +69,9 @@ class WindowGrid:
     templates : Templates, optional
         What is expected in the bins, where it comes from samples. The bins are then the same for every mass,
         and `edges_mass` are those of the observable.
+    bounds : (bins + 1,) int, optional
+        Fine edges that bound the bins of every window, in place of `first` and `stride`, where bins that are
+        stated are merged.
     """
 
     region: str
@@ -81,6 +84,7 @@ class WindowGrid:
     bins: int
     channels: Mapping[str, "WindowGrid"] = field(default_factory=dict)
     templates: Templates | None = None
+    bounds: Integers | None = None
 
     def __len__(self) -> int:
         """Count the windows."""
@@ -88,6 +92,8 @@ class WindowGrid:
 
     def edge_indices(self, windows: slice = slice(None)) -> Integers:
         """Return the fine edges that bound each bin of some windows, (W, bins + 1)."""
+        if self.bounds is not None:
+            return np.tile(self.bounds, (len(self.first[windows]), 1))
         steps = np.arange(self.bins + 1)
         indices: Integers = self.first[windows, None] + self.stride[windows, None] * steps
         return indices

@@ -1,5 +1,7 @@
 """Exact limits at low counts whose efficiency and background are uncertain."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.optimize import brentq
@@ -9,6 +11,7 @@ from scipy.stats import norm as gaussian
 from scanner.kernels.counting.efficiency import averaged_limit
 from scanner.kernels.counting.exact import counting_limit
 from scanner.likelihoods.binned import BinnedProblem
+from scanner.likelihoods.fit import fit
 from scanner.likelihoods.nuisances import Nuisances
 from scanner.shapes import chebyshev_integrals, signal_integrals
 from scanner.stats import METHODS, Settings
@@ -136,6 +139,24 @@ def test_statistics_of_a_known_sample_widen_what_is_counted_over():
     mean = case.nuisances.fixed[0, 0][CORE[0]].sum()
     signal = METHODS["auto"](case, SETTINGS).yield_limit[0] * SIGNAL[CORE].sum()
     assert cls_of(2, mean, sigma, 0.0, signal) == pytest.approx(ALPHA, rel=1e-5)
+
+
+def test_statistics_of_a_fitted_template_widen_what_is_counted_over():
+    """Of a flat template from as many rows a bin, δ times what the fit without signal has in each bin."""
+    case = with_peak(spread_of_events([1, 5, 11, *range(17, 23), 30, 38]), 0.0, 0.0, 0.0, 1)
+    certain = METHODS["auto"](case, SETTINGS)
+    nuisances = replace(
+        case.nuisances, statistics=np.where(CORE, 0.5, 0.0), uncertain=np.array([False, True, False])
+    )
+    case = replace(case, nuisances=nuisances)
+    level, inside = fit(case, np.zeros(1)).background[0, 0], SIGNAL[CORE].sum()
+    _, extra = core_uncertainties(case)
+    assert extra[0] * inside == pytest.approx(0.5 * level * np.sqrt(CORE.sum()), rel=1e-9)
+    found, mean, beside = METHODS["auto"](case, SETTINGS), certain.n_background[0], 5.0
+    assert found.method[0] == COUNTING
+    sigma = np.hypot(mean / np.sqrt(beside), extra[0] * inside)
+    assert cls_of(6, mean, sigma, 0.0, found.yield_limit[0] * inside) == pytest.approx(ALPHA, rel=1e-5)
+    assert found.z_local[0] < certain.z_local[0]
 
 
 def test_a_window_that_cannot_be_counted_has_toys():

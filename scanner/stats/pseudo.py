@@ -39,7 +39,7 @@ class Sample:
     signal_log_ratio: Floats
     """(N,) ln L_μ/L_0 of the truths of the two hypotheses, for the toys with signal."""
     background_log_ratio: Floats
-    """(N,) the same for those without; not told where q̃_μ is 0 for ŝ ≥ μ."""
+    """(N,) the same for those without."""
     guide: Floats = field(default_factory=lambda: np.empty(0))
     """(N,) q̃_μ of toys of the data's best fit where that is a deficit, else (0,)."""
     guide_log_ratio: Floats = field(default_factory=lambda: np.empty(0))

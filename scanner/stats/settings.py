@@ -22,7 +22,8 @@ class Settings:
     toys : int
         Pseudo-experiments of a hypothesis: the most of a yield that Feldman and Cousins's method tests; the
         method of toys throws fewer to find limits, and up to 16 times as many where the error of one is
-        above 2%. With 0 the automatic choice counts where it would throw any.
+        above 2%, or above that of so many at the limit. With 0 the automatic choice counts where it would
+        throw any.
     prior : str
         Bayesian prior of the signal, one of `PRIORS`.
     power : float

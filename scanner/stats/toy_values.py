@@ -14,6 +14,8 @@ from scanner.likelihoods.binned import Floats
 from scanner.stats.pseudo import Sample
 
 CURVES = 1 + len(QUANTILES)
+ROUNDING = 1e-9
+"""Relative error that a sum of weights may have: a probability of just a quantile reaches it."""
 TIE = 1e-6
 """Relative difference within which two values of q̃_μ are one: counts are discrete, fits are rounded."""
 
@@ -33,30 +35,36 @@ def weights(sample: Sample) -> tuple[Floats, Floats]:
 def log_criteria(sample: Sample, criterion: str) -> Floats:
     """Return ln CLs (or ln CLs+b) of the data and of the quantiles, (6,).
 
-    The p-th quantile of the CLs of the toys without signal is that of the toy which a part p of them
-    has no smaller q̃_μ than, since CLs falls with q̃_μ. Without a toy as extreme, CLs is 1.
+    CLs falls with q̃_μ: its p-quantile without signal is that of the largest q̃_μ which such toys reach or
+    exceed with a probability of p, and 1 where they do not reach any but 0. All toys tell of that
+    probability, so that those with signal make the quantiles of large excesses sharper.
     """
-    background = ordered(sample.background)
-    count = background.size
-    places = count - np.maximum(np.ceil(np.array(QUANTILES) * count).astype(np.int64), 1)
-    q = np.array([sample.observed, *background[places]])
+    with_signal, without = weights(sample)
     both = extreme(np.concatenate([sample.signal, sample.background, sample.guide]))
     order = np.argsort(both, kind="stable")
-    first = np.searchsorted(both[order], least_extreme(q))
-    with_signal, without = weights(sample)
-    p_signal = np.where(least_extreme(q) < 0.0, 1.0, _sums_from(with_signal[order], first))
-    p_background = np.ones(CURVES)
-    if criterion == "cls":
-        p_background = np.where(least_extreme(q) < 0.0, 1.0, _sums_from(without[order], first))
+    rising = both[order]
+    p_signal, p_background = (_sums_from(each[order]) for each in (with_signal, without))
+    q = np.append(sample.observed, _quantiles(rising, p_background / p_background[0]))
+    least = least_extreme(q)
+    first = np.searchsorted(rising, least)
+    signal, background = (np.where(least < 0.0, 1.0, each[first]) for each in (p_signal, p_background))
+    if criterion != "cls":
+        background = np.ones(CURVES)
     with np.errstate(divide="ignore", invalid="ignore"):
-        values: Floats = np.where(p_background > 0.0, np.log(p_signal / p_background), 0.0)
+        values: Floats = np.where(background > 0.0, np.log(signal / background), 0.0)
     values[np.isnan(q)] = np.nan
     return values
 
 
-def _sums_from(values: Floats, first: NDArray[np.int64]) -> Floats:
-    sums: Floats = np.append(np.cumsum(values[::-1])[::-1], 0.0)[first]
-    return sums
+def _quantiles(rising: Floats, p_background: Floats) -> Floats:
+    """Return the largest q̃ that toys without signal reach with the probability of each quantile, (5,)."""
+    reached = np.searchsorted(-p_background, -np.array(QUANTILES) * (1.0 - ROUNDING), side="right") - 1
+    return np.where(reached < 0, 0.0, rising[np.maximum(reached, 0)])
+
+
+def _sums_from(values: Floats) -> Floats:
+    """Return the sums from each place to the end, (T + 1,)."""
+    return np.append(np.cumsum(values[::-1])[::-1], 0.0)
 
 
 def observed_criterion(sample: Sample, criterion: str) -> tuple[float, float]:
@@ -65,9 +73,7 @@ def observed_criterion(sample: Sample, criterion: str) -> tuple[float, float]:
     if np.isnan(value) or float(least_extreme(np.array([sample.observed]))[0]) < 0.0:
         return value, 0.0 if np.isfinite(value) else np.nan
     sizes = np.cumsum([sample.signal.size, sample.background.size])
-    q = extreme(np.concatenate([sample.signal, sample.background, sample.guide]))
-    chosen = q >= least_extreme(np.array([sample.observed]))[0]
-    parts = [np.where(chosen, weight, 0.0) for weight in weights(sample)]
+    parts = [np.where(_chosen(sample), weight, 0.0) for weight in weights(sample)]
     if parts[0].sum() == 0.0 or parts[1].sum() == 0.0:
         return value, np.inf
     relative = parts[0] / parts[0].sum()
@@ -75,6 +81,24 @@ def observed_criterion(sample: Sample, criterion: str) -> tuple[float, float]:
         relative = relative - parts[1] / parts[1].sum()
     variance = sum(part.size * float(np.var(part)) for part in np.split(relative, sizes) if part.size)
     return value, float(np.sqrt(variance))
+
+
+def plain_error(sample: Sample, toys: int, criterion: str) -> float:
+    """Return what `observed_criterion` would be off by if `toys` of each hypothesis told of it alone.
+
+    That is the error of two binomial parts; ∞ without a toy as extreme.
+    """
+    p = np.array([weight[_chosen(sample)].sum() for weight in weights(sample)])
+    with np.errstate(divide="ignore"):
+        variances = np.maximum(1.0 - p, 0.0) / p / toys
+    return float(np.sqrt(variances[0] + (variances[1] if criterion == "cls" else 0.0)))
+
+
+def _chosen(sample: Sample) -> NDArray[np.bool_]:
+    """Return which toys, with signal, without and guides, are at least as extreme as the data."""
+    q = extreme(np.concatenate([sample.signal, sample.background, sample.guide]))
+    chosen: NDArray[np.bool_] = q >= least_extreme(np.array([sample.observed]))[0]
+    return chosen
 
 
 def failures(sample: Sample) -> int:

@@ -22,11 +22,14 @@ from scanner.stats.constrained_pseudo import ConstrainedWindow
 from scanner.stats.limits import NO_LIMIT, TOYS, Limits
 from scanner.stats.pseudo import LinearWindow, PseudoExperiments
 from scanner.stats.settings import Settings
-from scanner.stats.toy_roots import Roots, find_roots
+from scanner.stats.toy_roots import BAND_LEAST, Roots, find_roots
 from scanner.stats.toy_values import observed_criterion, ordered, tail
 
 RESOLVED = 10
 """Toys at least as extreme as the data from which they tell the local p-value."""
+
+KNOWN = 0.05
+"""Standard error of the local significance at which no more toys are thrown."""
 
 
 def toy_limits(problem: BinnedProblem, settings: Settings) -> Limits:
@@ -77,7 +80,8 @@ def window_limits(window: PseudoExperiments, settings: Settings) -> Roots:
     beyond = max(alpha * float(ndtr(best / sigma)), 1e-300)
     guesses = np.array([best - sigma * float(ndtri(beyond)), *(sigma * gaussian_limits(1.0 - alpha))])
     least = -np.log(alpha)  # no limit of a counting experiment is below
-    return find_roots(window, np.maximum(guesses, least), np.log(alpha), settings.criterion, settings.toys)
+    guesses = np.maximum(guesses, least)
+    return find_roots(window, guesses, least, np.log(alpha), settings.criterion, settings.toys)
 
 
 def log_criterion(window: PseudoExperiments, signal_yield: float, settings: Settings) -> float:
@@ -87,11 +91,24 @@ def log_criterion(window: PseudoExperiments, signal_yield: float, settings: Sett
 
 
 def local_p(window: PseudoExperiments, toys: int, asymptotic: float) -> float:
-    """Return P(q₀ at least that of the data | no signal), 1 without an excess."""
-    observed, excesses = window.excesses(toys)
-    p = float(tail(ordered(excesses), np.array([observed]))[0][0])
-    unresolved = p * (toys + 1) < RESOLVED + 1
+    """Return P(q₀ at least that of the data | no signal), 1 without an excess.
+
+    Toys are added until the error of the significance is below `KNOWN`, or all are thrown.
+    """
+    count, p = 0, 1.0
+    while count < toys and not error_of_z(p, count) < KNOWN:
+        count = min(toys, max(2 * count, BAND_LEAST))
+        observed, excesses = window.excesses(count)
+        p = float(tail(ordered(excesses), np.array([observed]))[0][0])
+    unresolved = p * (count + 1) < RESOLVED + 1
     return asymptotic if unresolved and asymptotic < p else p  # NaN is not below
+
+
+def error_of_z(p: float, toys: int) -> float:
+    """Return the standard error of Φ⁻¹(p) from toys, 0 of a certain one, ∞ without toys."""
+    if toys == 0 or p == 1.0:
+        return 0.0 if toys else np.inf
+    return float(np.sqrt(2.0 * np.pi * p * (1.0 - p) / toys) * np.exp(0.5 * ndtri(p) ** 2))
 
 
 def pseudo_experiments(problem: BinnedProblem, window: int) -> LinearWindow | ConstrainedWindow:

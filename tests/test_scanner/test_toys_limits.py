@@ -45,12 +45,21 @@ def known_background(events, background, key=5):
     )
 
 
+def error_of_counts(toys, level, events, background, exact):
+    """Return the error of a limit by CLs = k_s/k_b, of so many toys of each hypothesis at the limit."""
+    p_background = poisson.cdf(events, background)
+    p_signal = (1.0 - level) * p_background
+    variance = (1.0 / p_signal - 1.0 + 1.0 / p_background - 1.0) / toys
+    return np.sqrt(variance) * p_signal / poisson.pmf(events, background + exact)
+
+
 @pytest.mark.parametrize(("level", "events", "background", "exact"), REFERENCE)
 def test_counting_experiments(level, events, background, exact):
     limits = METHODS["toys"](known_background(events, background), Settings(level))
     error = limits.yield_limit_error[0]
     assert limits.method[0] == TOYS
     assert error < 0.02 * exact
+    assert error < 1.2 * error_of_counts(10_000, level, events, background, exact)
     assert abs(limits.yield_limit[0] - exact) < 3.5 * error + 6e-5  # four digits are known
     assert limits.toys[0] > 2000
     assert limits.toys_failed[0] == 0
@@ -72,6 +81,7 @@ def test_errors_are_those_of_repetitions():
     errors = np.array([one.yield_limit_error[0] for one in found])
     assert limits.mean() == pytest.approx(5.7115, abs=4.0 * limits.std() / np.sqrt(60))
     assert np.std((limits - 5.7115) / errors) == pytest.approx(1.0, abs=4.0 / np.sqrt(2 * 60))
+    assert np.std(limits) < 1.2 * error_of_counts(3000, 0.9, 3, 1.0, 5.7115)
     expected = np.array([one.expected[0, 2] for one in found])
     assert expected == pytest.approx(np.full(60, 3.3072), rel=0.04)
 
@@ -121,6 +131,7 @@ def test_many_events_give_the_asymptotic_limits():
     assert np.all(np.abs(toys.yield_limit - asymptotic.yield_limit) < 4.0 * toys.yield_limit_error)
     assert np.all(toys.yield_limit_error < 0.04 * asymptotic.yield_limit)
     assert toys.expected == pytest.approx(asymptotic.expected, rel=0.06)
+    assert toys.expected[:, 3:] == pytest.approx(asymptotic.expected[:, 3:], rel=0.04)
     assert np.mean(toys.expected / asymptotic.expected) == pytest.approx(1.0, abs=0.015)
     assert np.array_equal(toys.signal_yield, asymptotic.signal_yield)
 

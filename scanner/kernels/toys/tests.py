@@ -168,7 +168,7 @@ def test_background(
 ) -> None:
     """Throw the toys of `throw_background` from the first again; fill out (2, toys).
 
-    Its rows are q̃_μ and the log of the ratio of the truths, which is not needed of a toy with ŝ ≥ μ.
+    Its rows are q̃_μ and the log of the ratio of the truths.
     """
     bins, coefficients, matrix, few = arrays
     means = bins[REFERENCE].copy()
@@ -176,11 +176,11 @@ def test_background(
     target = signal_yield * scale
     without_events = math.nan
     for t in range(out.shape[1]):
-        out[Q, t] = out[LOG_RATIO, t] = 0.0
-        if fits[t, YIELD] >= signal_yield:
-            continue
         throw(means, tables, key, stream, t, draws, bins[DATA])
         out[LOG_RATIO, t] = log_likelihood_ratio(bins[DATA], logs, offset)
+        if fits[t, YIELD] >= signal_yield:
+            out[Q, t] = 0.0
+            continue
         empty = count(bins) == 0.0
         if empty and not math.isnan(without_events):
             out[Q, t] = without_events

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from jobs.export import open_cube_run
+from jobs.likelihoods import open_cube_run
 from jobs.progress import progress
 from jobs.scanning import fits
 from jobs.scanning.run import Run

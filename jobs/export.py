@@ -2,44 +2,24 @@
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
-from jobs.places import run_place
-from jobs.scanning import fits
-from jobs.scanning.run import PLAN, Run, open_run
+from jobs.likelihoods import open_cube_run, windows_at
 from scanner import runnable
-from scanner.errors import InputError
 from scanner.likelihoods import interchange
-from scanner.limits import window_problem
-from storage.locations import Location
 
 WRITERS = {"pyhf": interchange.pyhf_workspace, "hs3": interchange.hs3_document}
 """Formats of a window's likelihood."""
 
 
-def open_cube_run(cube: str) -> Run:
-    """Open the run of a cube, whose histograms hold the windows' counts.
-
-    Raises
-    ------
-    InputError
-        If plan and parts no longer stand beside the cube.
-    """
-    place = run_place(cube)
-    if not Location(place).exists(PLAN):
-        raise InputError(f"the likelihoods of {cube} are made from {place}, which is not there: scan again")
-    return open_run(place)
-
-
 def likelihoods(
-    cube: str, form: str, *, mass: float | None = None, configuration: str | None = None
+    cube: str, form: str, *, at: Mapping[str, float] | None = None, configuration: str | None = None
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Write the likelihood of each window of a cube, or of the one nearest to a mass.
+    """Write the likelihood of each window of a cube, or of those nearest to a point.
 
     Parameters
     ----------
@@ -47,46 +27,23 @@ def likelihoods(
         Path or URL; its run must stand beside it.
     form : str
         A key of `WRITERS`.
-    mass : float, optional
-        Mass [GeV].
+    at : mapping, optional
+        Values of some of the cube's axes, in their units.
     configuration : str, optional
         Name of a model configuration; default all.
 
     Yields
     ------
     name : str
-        Configuration, region and mass.
+        Configuration, region, masses and outer axes.
     document : dict
     """
     run = open_cube_run(cube)
-    runnable.refuse_special(run.search, "an export of the likelihoods", templates=True)
-    names = [c.name for c in run.search.configurations]
-    if configuration is not None and configuration not in names:
-        raise InputError(f"no configuration {configuration!r}: take one of {', '.join(names)}")
-    for region in run.grids:
-        for number, name in enumerate(names):
-            if configuration in (None, name):
-                grid = run.grid(region, number)
-                for w in _chosen(run, region, mass):
-                    counts = fits.region_counts(run, region, number, slice(w, w + 1))
-                    problem, _ = window_problem(
-                        run.at(number, 0),
-                        grid,
-                        counts,
-                        slice(w, w + 1),
-                        configuration=number,
-                        include="everything",
-                    )
-                    yield f"{name}-{region}-{grid.mass[w]:.6g}", WRITERS[form](problem, 0)
-
-
-def _chosen(run: Run, region: str, mass: float | None) -> list[int]:
-    """Return the windows of a region: all, or the nearest if it is the nearest of all regions."""
-    if mass is None:
-        return list(range(len(run.grids[region])))
-    distances = {name: np.abs(grid.mass - mass) for name, grid in run.grids.items() if len(grid)}
-    nearest = min(distances, key=lambda name: float(distances[name].min()))
-    return [int(np.argmin(distances[region]))] if region == nearest else []
+    runnable.refuse_curves(run.search, "an export of the likelihoods")
+    for window in windows_at(run, at or {}, configuration):
+        problem = window.problem(run)
+        if problem is not None:
+            yield window.label(run), WRITERS[form](problem, 0)
 
 
 def write_likelihoods(cube: str, form: str, folder: Path, **chosen: Any) -> int:

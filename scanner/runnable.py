@@ -42,8 +42,8 @@ def check_units(search: Search, stored: Mapping[str, str]) -> None:
             )
 
 
-def refuse_special(search: Search, what: str, *, templates: bool = False) -> None:
-    """Refuse what knows nothing but bins and, with `templates`, what samples fill them with.
+def refuse_special(search: Search, what: str) -> None:
+    """Refuse what knows nothing but spectra in bins and templates of fixed shape.
 
     Raises
     ------
@@ -53,12 +53,22 @@ def refuse_special(search: Search, what: str, *, templates: bool = False) -> Non
     """
     if counts(search) or stated(search):
         raise InputError(f"{what} of a search that counts events in windows is not possible")
+    refuse_templates(search, what)
+    refuse_curves(search, what)
+
+
+def refuse_curves(search: Search, what: str) -> None:
+    """Refuse what knows bins of fixed templates alone.
+
+    Raises
+    ------
+    InputError
+        If the search has an unbinned likelihood or floating parameters.
+    """
     if unbinned(search):
         raise InputError(
             f"{what} of a search with an unbinned likelihood is not possible: take `likelihood: binned`"
         )
-    if not templates:
-        refuse_templates(search, what)
     if floats(search):
         raise InputError(f"{what} of a search with floating parameters is not possible: hold them")
 

@@ -22,7 +22,7 @@ def export(
     cube: Cube,
     form: Annotated[str, typer.Option("--format", help=f"One of {', '.join(FORMATS)}.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="A folder; for csv a file.")],
-    at: Annotated[str, typer.Option(help="One window only, such as m_zprime=3.2.")] = "",
+    at: Annotated[str, typer.Option(help="The nearest window only, such as m_zprime=3.2.")] = "",
     configuration: Annotated[str, typer.Option(help="One model configuration only.")] = "",
 ) -> None:
     """Write the likelihood of every window as pyhf or HS3 JSON, or the limits as a table.
@@ -38,8 +38,8 @@ def export(
     if form == "csv":
         typer.echo(f"{output}: {counted(exports.write_table(found, output), 'row')}")
         return
-    mass = place_of(found, at).get(found.limits.axis) if at else None
-    count = exports.write_likelihoods(cube, form, output, mass=mass, configuration=configuration or None)
+    place = {name: value for name, value in place_of(found, at).items() if name in found.dims}
+    count = exports.write_likelihoods(cube, form, output, at=place, configuration=configuration or None)
     typer.echo(f"{output}: {counted(count, 'file')}")
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from jobs.plan import FitBlock
 from jobs.scanning import counted
@@ -13,6 +14,7 @@ from scanner.interpretation import Exposure
 from scanner.limits import Memory, method_settings, scan_block
 from scanner.reading.histogram import Histogram
 from scanner.windows.axes import outer_points
+from scanner.windows.backgrounds import Simulated
 from scanner.windows.counted import count_block
 from scanner.windows.grid import WindowGrid
 from scanner.windows.joint_counted import JointMemory, count_channels
@@ -55,10 +57,7 @@ def run_counted(run: Run, block: FitBlock) -> Arrays:
     results: Arrays = {}
     memory = JointMemory()
     for number in range(len(run.search.configurations)):
-        names = engine.pass_names(run.search, block.region)
-        counts = [run.histograms[name].counts[number][windows] for name in names]
-        place = (run.store.samples, run.histograms, number, windows, run.plan.luminosity)
-        simulated = [counted.simulated(name, *place) for name in names]
+        counts, simulated = region_rows(run, block.region, number, windows)
         for index, point in enumerate(outer_points(run.search)):
             search, grid = run.at(number, index), run.counting[block.region]
             how: dict[str, Any] = {
@@ -67,7 +66,7 @@ def run_counted(run: Run, block: FitBlock) -> Arrays:
             }  # fmt: skip
             found = (
                 count_block(search, grid, counts[0], simulated[0], windows, **how)
-                if len(names) == 1
+                if len(counts) == 1
                 else count_channels(
                     search,
                     grid,
@@ -113,6 +112,16 @@ def region_counts(run: Run, region: str, configuration: int, windows: slice) -> 
         for name, axis in zip(names, axes, strict=True)
     ]
     return found[0] if len(found) == 1 else np.concatenate(found, axis=1)
+
+
+def region_rows(
+    run: Run, region: str, configuration: int, windows: slice
+) -> tuple[list[NDArray[np.int64]], list[tuple[Simulated, ...]]]:
+    """Return what counting windows hold of data, (W, 1) or (W, 3), and of simulation, in every channel."""
+    names = engine.pass_names(run.search, region)
+    place = (run.store.samples, run.histograms, configuration, windows, run.plan.luminosity)
+    rows = [run.histograms[name].counts[configuration][windows] for name in names]
+    return rows, [counted.simulated(name, *place) for name in names]
 
 
 def region_candidates(run: Run, region: str, configuration: int) -> list[Any] | None:

@@ -17,7 +17,7 @@ from jobs.executors import Executor
 from jobs.generate import generate
 from jobs.places import run_place
 from jobs.plan import Options as ScanOptions
-from jobs.scanning import counted, fits
+from jobs.scanning import fits
 from jobs.scanning.collecting import assemble
 from jobs.scanning.run import Run, open_run
 from jobs.searches import catalogue
@@ -258,11 +258,8 @@ def counted_windows(run: Run, cell: Cell) -> Counters:
     search, grid = run.at(cell.configuration, cell.index), run.counting[cell.region]
     window = slice(cell.window, cell.window + 1)
     parameters = {**search.configurations[cell.configuration].parameters, **cell.point}
-    names = engine.pass_names(search, cell.region)
-    rows = [run.histograms[name].counts[cell.configuration][window] for name in names]
-    place = (run.store.samples, run.histograms, cell.configuration, window, run.plan.luminosity)
-    simulated = [counted.simulated(name, *place) for name in names]
-    if len(names) == 1:
+    rows, simulated = fits.region_rows(run, cell.region, cell.configuration, window)
+    if len(rows) == 1:
         found, _ = experiments(search, grid, rows[0], window, simulated[0], parameters)
         share = float(containment(search, grid, window, parameters)[0])
         return counters((found.experiment(0),), (share,))

@@ -13,16 +13,17 @@ from numpy.typing import NDArray
 
 from scanner.definition import Search
 from scanner.interpretation import Exposure, Place, physics_limits
+from scanner.likelihoods.binned import BinnedProblem
 from scanner.limits import NOWHERE, VETOED, Results, method_settings
 from scanner.seeds import window_keys
 from scanner.stats.counted import COUNTED_METHODS, Counted, CountedLimits, counted_limits
-from scanner.stats.joint_counts import SAMPLING, JointCounts, joint_limits
+from scanner.stats.joint_counts import SAMPLING, JointCounts, joint_limits, joint_problem
 from scanner.stats.limits import NO_LIMIT
 from scanner.stats.settings import Settings
 from scanner.windows.axes import Point
 from scanner.windows.backgrounds import Estimate, Simulated, efficiency_error, estimate
 from scanner.windows.channels import rate_error, views
-from scanner.windows.counted import NO_BACKGROUND, OUTSIDE, SMALLEST_COUNT, blank, containment
+from scanner.windows.counted import NO_BACKGROUND, OUTSIDE, SMALLEST_COUNT, blank, containment, experiments
 from scanner.windows.joint import channel_rate
 from scanner.windows.plane import CountingGrid, cut_out
 from scanner.windows.vetoes import vetoed
@@ -144,6 +145,31 @@ def count_channels(
     inside = np.where(grid.inside[block], efficiency, np.nan)
     results |= physics_limits(search, place, limits.yield_limit, limits.expected, inside, exposure)
     return _left_out(search, grid, block, results, ~seen)
+
+
+def counting_problem(
+    search: Search,
+    grid: CountingGrid,
+    counts: Sequence[Integers],
+    simulated: Sequence[Sequence[Simulated]],
+    block: slice,
+) -> BinnedProblem | None:
+    """Return the likelihood of one window of a search of one configuration; None where nothing is counted.
+
+    Parameters are those of `count_channels`, in one channel or several; `block` is a single window.
+    """
+    (chosen,) = search.configurations
+    if len(counts) > 1:
+        joint, channels = joint_experiments(search, grid, counts, simulated, block, chosen.parameters)
+        used = any(channel.on.any() for channel in channels)
+    else:
+        counted, background = experiments(search, grid, counts[0], block, simulated[0], chosen.parameters)
+        share = containment(search, grid, block, chosen.parameters)[:, None]
+        keys = window_keys("", chosen.name, grid.region, block)
+        joint = JointCounts([counted], share, counted.efficiency_error, keys)
+        used = not background.missing.any()
+    inside = grid.inside[block].all() and not vetoed(search, grid.mass(block)).any()
+    return joint_problem(joint) if used and inside else None
 
 
 def joint_experiments(

@@ -5,6 +5,7 @@ import sys
 from dataclasses import dataclass
 
 import numpy as np
+import pyhf
 import pytest
 
 from jobs import cli
@@ -48,6 +49,37 @@ def store(tmp_path):
     made = EventStore.create(path, {"mass": "GeV"}, chunk_rows=1024, shard_rows=4096)
     made.append(Sample("data", "data"), [spectrum()])
     return str(path)
+
+
+class PyhfFit:
+    """The likelihood of one exported window, as pyhf sees it."""
+
+    def __init__(self, folder, label):
+        (file,) = folder.glob(f"{label}.json")
+        workspace = pyhf.Workspace(json.loads(file.read_text()))
+        self.model = workspace.model()
+        self.data = workspace.data(self.model)
+        pyhf.set_backend("numpy", pyhf.optimize.minuit_optimizer(tolerance=1e-4))
+
+    @property
+    def best(self):
+        """The yield at the maximum."""
+        return pyhf.infer.mle.fit(self.data, self.model)[self.model.config.poi_index]
+
+    def cls(self, signal):
+        """Asymptotic CLs of a yield, whose test statistic takes no yields below zero."""
+        bounds = self.model.config.suggested_bounds()
+        bounds[self.model.config.poi_index] = (0.0, bounds[self.model.config.poi_index][1])
+        start = self.model.config.suggested_init()
+        start[self.model.config.poi_index] = max(start[self.model.config.poi_index], 0.0)
+        return float(pyhf.infer.hypotest(signal, self.data, self.model, start, bounds, test_stat="qtilde"))
+
+
+@pytest.fixture
+def pyhf_fit():
+    """Read a window's likelihood from a folder of exported ones, by its label."""
+    yield PyhfFit
+    pyhf.set_backend("numpy")
 
 
 class Stopping(SerialExecutor):

@@ -4,7 +4,6 @@ import csv
 import json
 
 import numpy as np
-import pyhf
 import pytest
 
 from jobs.executors import SerialExecutor as Serial
@@ -21,17 +20,12 @@ def cube(search, store, tmp_path):
     return place, scan(search, store, place, executor=Serial(), options=Options())
 
 
-def test_exported_window_is_fitted_by_pyhf(cube, darkscan, tmp_path):
+def test_exported_window_is_fitted_by_pyhf(cube, darkscan, pyhf_fit, tmp_path):
     place, limits = cube
     answer = darkscan("export", place, "--format", "pyhf", "-o", tmp_path / "out", "--at", "m=2.0")
     assert answer.code == 0, answer
-    (file,) = (tmp_path / "out").iterdir()
-    workspace = pyhf.Workspace(json.loads(file.read_text()))
-    model = workspace.model()
-    pyhf.set_backend("numpy", pyhf.optimize.minuit_optimizer(tolerance=1e-4))
-    best = pyhf.infer.mle.fit(workspace.data(model), model)[model.config.poi_index]
-    pyhf.set_backend("numpy")
     window = limits.limits.at(**{limits.limits.axis: 2.0})
+    best = pyhf_fit(tmp_path / "out", "*").best
     assert best == pytest.approx(
         float(window["signal_yield"]), abs=0.01 * float(window["signal_yield_error"])
     )

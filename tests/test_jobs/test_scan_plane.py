@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from jobs.executors import SerialExecutor
+from jobs.likelihoods import open_cube_run, windows_at
 from jobs.plan import Options
 from jobs.scan import scan
 from scanner import definition, plots
@@ -149,7 +150,7 @@ def test_the_command_line_scans_a_plane_and_answers(darkscan, plane_file, store,
     assert report.code == 0
     assert report.json["largest_excess"]["place"]["m_aprime"] == pytest.approx(SIGNAL[0], abs=0.12)
     assert 0 < report.json["scanned"] == report.json["status"]["ok"] < report.json["windows"]
-    at = darkscan("query", out, "--at", "m_aprime=5,m_hprime=2", "--json").json
+    at = darkscan("query", out, "--at", "m_aprime=5.2,m_hprime=2.1", "--json").json
     values = at["values"]
     found = calculate(
         values["n_observed"],
@@ -225,3 +226,21 @@ def test_intervals_of_one_mass_are_counted_as_well(store, darkscan, tmp_path):
     assert cube.limits.largest_excess().mass == pytest.approx(5.0, abs=0.1)
     assert darkscan("plot", path, "-o", tmp_path / "line.png").code == 0
     assert darkscan("query", path, "--at", "m_x=5", "--json").json["values"]["n_observed"] == inside
+
+
+# pyhf 0.7 checks workspaces by a class that jsonschema calls old.
+@pytest.mark.filterwarnings("ignore:jsonschema.RefResolver:DeprecationWarning")
+def test_exported_counts_of_a_plane_are_fitted_by_pyhf(store, darkscan, pyhf_fit, tmp_path):
+    path = tmp_path / "cube.zarr"
+    search = definition.parse(PLANE.replace("step: 2", "step: 8"))
+    cube = scan(search, store, str(path), executor=SerialExecutor(), options=Options("asymptotic"))
+    scanned = np.isfinite(cube["yield_limit"]).to_numpy()
+    answer = darkscan("export", path, "--format", "pyhf", "-o", tmp_path / "all")
+    assert answer.code == 0, answer
+    assert len(list((tmp_path / "all").iterdir())) == scanned.sum()
+    at = {"m_aprime": 5.2, "m_hprime": 2.1}
+    (window,) = windows_at(run := open_cube_run(str(path)), at)
+    exported = pyhf_fit(tmp_path / "all", window.label(run))
+    here = cube.sel(at, method="nearest")
+    assert exported.best == pytest.approx(float(here["signal_yield"]), rel=1e-3)
+    assert exported.cls(float(here["yield_limit"])) == pytest.approx(0.1, rel=0.01)

@@ -151,3 +151,19 @@ def test_errors_below_the_expectation_do_not_reach_zero():
     assert np.isfinite(limits(text)["yield_limit"]).all()
     with pytest.raises(InputError):
         limits(BARE.replace("expected: 1.2", "expected: -1.2"))
+
+
+# pyhf 0.7 checks workspaces by a class that jsonschema calls old.
+@pytest.mark.filterwarnings("ignore:jsonschema.RefResolver:DeprecationWarning")
+def test_exported_counts_are_fitted_by_pyhf(darkscan, pyhf_fit, tmp_path):
+    (tmp_path / "hnl.yaml").write_text(HNL)
+    assert darkscan("scan", tmp_path / "hnl.yaml", "-o", tmp_path / "cube").code == 0
+    at = "m_n=1,u2=1e-3"
+    answer = darkscan("export", tmp_path / "cube", "--format", "pyhf", "-o", tmp_path / "out", "--at", at)
+    assert answer.code == 0, answer
+    window = cubes.open(str(tmp_path / "cube")).sel(m_n=1.0).sel(u2=1e-3, method="nearest")
+    exported = pyhf_fit(tmp_path / "out", "*-1-u2=0.001")
+    assert exported.best == pytest.approx(
+        float(window["signal_yield"]), abs=0.01 * float(window["signal_yield_error"])
+    )
+    assert exported.cls(float(window["yield_limit"])) == pytest.approx(0.1, rel=0.02)

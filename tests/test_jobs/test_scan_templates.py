@@ -3,11 +3,9 @@
 import json
 
 import numpy as np
-import pyhf
 import pytest
 
 from jobs.executors import SerialExecutor
-from jobs.export import likelihoods
 from jobs.generate import generate
 from jobs.plan import Options
 from jobs.scan import scan
@@ -17,6 +15,8 @@ from scanner import definition
 from scanner.errors import InputError
 from scanner.likelihoods.fit import fit
 from scanner.limits import window_problem
+from scanner.stats.limits import ASYMPTOTIC
+from storage import cubes
 from storage.events import EventStore
 
 SERIAL = SerialExecutor()
@@ -99,8 +99,6 @@ def test_templates_are_histograms_of_their_samples(search, store, cube, configur
 
 
 def test_an_injected_signal_is_found_in_its_configuration_alone(cube):
-    from storage import cubes
-
     found = cubes.open(cube).sel(m_alpha=MASS)
     muon, electron = found.sel(configuration="muon"), found.sel(configuration="electron")
     expected = 2 * 0.5 * 0.919e6 * 0.0931 * FRACTION * float(muon["efficiency"])
@@ -110,35 +108,8 @@ def test_an_injected_signal_is_found_in_its_configuration_alone(cube):
     assert float(electron["branching_fraction_limit"]) < FRACTION < float(muon["branching_fraction_limit"])
 
 
-# pyhf 0.7 checks workspaces by a class that jsonschema calls old.
-@pytest.mark.filterwarnings("ignore:jsonschema.RefResolver:DeprecationWarning")
-def test_pyhf_finds_maximum_and_limit_of_an_exported_likelihood(cube):
-    """Limits on the yield, which the model says in events: signal templates are of a unit yield."""
-    from storage import cubes
-
-    found = cubes.open(cube).sel(configuration="muon", m_alpha=MASS)
-    ((_, document),) = likelihoods(cube, "pyhf", mass=MASS, configuration="muon")
-    pyhf.set_backend("numpy", pyhf.optimize.minuit_optimizer(tolerance=1e-4, strategy=2))
-    try:
-        workspace = pyhf.Workspace(document)
-        model = workspace.model(modifier_settings={"normsys": {"interpcode": "code4"}})
-        data, index, limit = workspace.data(model), model.config.poi_index, float(found["yield_limit"])
-        best, null = pyhf.infer.mle.fit(data, model, return_fitted_val=True)
-        bounds = model.config.suggested_bounds()
-        bounds[index] = (0.0, bounds[index][1])
-        cls = pyhf.infer.hypotest(limit, data, model, test_stat="qtilde", par_bounds=bounds)
-    finally:
-        pyhf.set_backend("numpy")
-    error = float(found["signal_yield_error"])
-    assert np.isfinite(null)
-    assert best[index] == pytest.approx(float(found["signal_yield"]), abs=3e-3 * error)
-    assert float(cls) == pytest.approx(1.0 - found.attrs["confidence_level"], rel=2e-3)
-
-
 def test_merged_bins_are_reported(search, store, cube):
     from jobs.commands.scans import describe
-    from storage import cubes
-
     found, stated = cubes.open(cube), np.asarray(search.window.binning[0].edges)
     merged = json.loads(found.attrs["merged_bins"])
     assert set(merged) == {"electron.all", "muon.all"}
@@ -153,8 +124,6 @@ def test_merged_bins_are_reported(search, store, cube):
 
 
 def test_blocks_of_the_pass_do_not_matter(search, store, cube, tmp_path):
-    from storage import cubes
-
     again = scan(
         search,
         store,
@@ -195,3 +164,17 @@ def test_what_templates_cannot_do_is_refused(store, tmp_path, line, message):
     text = TEXT + line + "\n"
     with pytest.raises(InputError, match=message):
         scan(definition.parse(text, where="t.yaml"), store, str(tmp_path / "c.zarr"), executor=SERIAL)
+
+
+# pyhf 0.7 checks workspaces by a class that jsonschema calls old.
+@pytest.mark.filterwarnings("ignore:jsonschema.RefResolver:DeprecationWarning")
+def test_exported_templates_are_fitted_by_pyhf(cube, darkscan, pyhf_fit, tmp_path):
+    answer = darkscan("export", cube, "--format", "pyhf", "-o", tmp_path, "--at", f"m_alpha={MASS}")
+    assert answer.code == 0, answer
+    window = cubes.open(cube).limits.at(configuration="muon", m_alpha=MASS)
+    exported = pyhf_fit(tmp_path, f"muon-all-{MASS}")
+    assert exported.best == pytest.approx(
+        float(window["signal_yield"]), abs=0.01 * float(window["signal_yield_error"])
+    )
+    assert int(window["method"]) == ASYMPTOTIC
+    assert exported.cls(float(window["yield_limit"])) == pytest.approx(0.05, rel=0.01)

@@ -110,6 +110,7 @@ def test_an_injected_signal_is_found_in_its_configuration_alone(cube):
 
 def test_merged_bins_are_reported(search, store, cube):
     from jobs.commands.scans import describe
+
     found, stated = cubes.open(cube), np.asarray(search.window.binning[0].edges)
     merged = json.loads(found.attrs["merged_bins"])
     assert set(merged) == {"electron.all", "muon.all"}

@@ -29,7 +29,8 @@ SEED = 20
 QUICK_EVENTS = 2e5
 """Produced events of a reduced search, all processes together."""
 QUICK_SIGNALS = 8000
-"""Produced events of a signal that tells an efficiency, in a reduced search."""
+QUICK_ROWS = 600
+"""Events of a signal that tells an efficiency, in a reduced search, and rows where few are selected."""
 QUICK_MASSES, QUICK_PLANE, QUICK_OUTER, QUICK_CONFIGURATIONS = 7, 5, 3, 2
 """Points on the mass axis, on each of two, on every other axis, and configurations of a reduced search."""
 
@@ -169,7 +170,8 @@ def _small(process: SimulatedProcess) -> SimulatedProcess:
     """Return a process with few events of each signal that tells an efficiency."""
     if process.role != "efficiency" or process.events is None:
         return process
-    return process.model_copy(update={"events": min(process.events, QUICK_SIGNALS), "rows": None})
+    rows = None if process.rows is None else min(process.rows, QUICK_ROWS)
+    return process.model_copy(update={"events": min(process.events, QUICK_SIGNALS), "rows": rows})
 
 
 def _few(axis: ScanAxis, most: int) -> ScanAxis:

@@ -23,10 +23,9 @@ Integers = NDArray[np.int64]
 FEWEST = 10.0
 """Effective rows from which an efficiency is taken."""
 NEGLIGIBLE = 0.01
-"""Share of the largest efficiency along a lifetime below which its precision does not matter.
-
-Its root along two lifetimes, over which the rows are spread.
-"""
+"""Share of the largest efficiency along a lifetime below which its precision does not matter."""
+SPREAD = 3.0
+"""Times that share for every further lifetime, over which the rows are spread."""
 ROUNDING = 1e-6
 """Relative distance from the ends of the scan at which simulated masses still count as its ends."""
 END = 0.01
@@ -183,7 +182,7 @@ def _check_precision(
     search: Search, signals: Mapping[str, Sequence[Lived]], values: Mapping[str, float], point: int
 ) -> None:
     """Refuse a mass whose efficiency in all channels few rows tell, where it is not negligible."""
-    matters = NEGLIGIBLE ** (1.0 / max(len(search.decays), 1))
+    matters = NEGLIGIBLE * SPREAD ** max(len(search.decays) - 1, 0)
     rates: dict[float, Floats] = {}
     variances: dict[float, Floats] = {}
     for name, channel in search.channels.items():

@@ -138,6 +138,23 @@ def test_signals_that_do_not_tell_the_efficiency_are_refused(signals, message):
         lived_search(lived_definition(), {"one": signals, "two": signals}, 0, 1)
 
 
+@pytest.mark.parametrize(
+    ("part", "alone", "beside"), [(0.005, True, True), (0.02, False, True), (0.04, False, False)]
+)
+def test_few_rows_are_enough_where_the_efficiency_is_small(part, alone, beside):
+    """Below 1% of the largest one along a lifetime, and 3% along two: five effective rows in two channels."""
+    second = LIVED.replace("ctau}}", "ctau}, r: {displacement: t, generated_ctau: t0, axis: ctau}}")
+    few = 500 * part
+    signals = [lived(mass, [500, few], [500, few**2 / 2.5]) for mass in (0.5, 2.0)]
+    for text, accepted in ((LIVED, alone), (second, beside)):
+        search = definition.parse(text)
+        if accepted:
+            lived_search(search, {"one": signals, "two": signals}, 0, 1)
+            continue
+        with pytest.raises(InputError, match=r"the efficiency at ctau = 4 from 5\.0 effective rows"):
+            lived_search(search, {"one": signals, "two": signals}, 0, 1)
+
+
 def test_a_row_of_enormous_weight_is_refused():
     columns = {"t": np.array([60.0]), "t0": np.array([0.5]), "boost": np.array([1.0])}
     plan = ChannelPlan((), "boost", np.array([0.0, 10.0]), COLUMNS)

@@ -15,6 +15,7 @@ import dask
 from distributed import Client, Future, LocalCluster, wait
 from distributed.client import FuturesCancelledError
 
+from jobs.notices import tell_of_compilation
 from scanner.errors import InputError
 from storage.errors import StorageError
 
@@ -72,6 +73,7 @@ class SerialExecutor:
 
     def run(self, task: Task, keys: Sequence[str], report: Report) -> tuple[str, ...]:
         """Run the blocks in order; an error of one stops the run."""
+        tell_of_compilation()
         for key in keys:
             report(task.execute(task.place, key))
         return ()

@@ -165,17 +165,23 @@ def fit_blocks(regions: Iterable[tuple[str, int]], windows: int) -> Iterator[Fit
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a plan costs: blocks, bytes of memory a worker, seconds on a number of cores."""
+    """What a plan costs: blocks, bytes of memory a worker, seconds on a number of cores.
+
+    A window has a limit in every configuration and at every point of the axes beside its mass.
+    """
 
     pass_blocks: int
     fit_blocks: int
     rows: int
     windows: int
+    limits: int
     memory: float
     seconds: float
 
 
-def estimate(plan: Plan, *, columns: int, bins: int, workers: int) -> Estimate:
+def estimate(
+    plan: Plan, *, columns: int, bins: int, workers: int, points: int = 1, rate: float = WINDOWS_PER_SECOND
+) -> Estimate:
     """Estimate memory [bytes a worker] and time [s] of a plan.
 
     Parameters
@@ -186,9 +192,14 @@ def estimate(plan: Plan, *, columns: int, bins: int, workers: int) -> Estimate:
         Bins of the histograms of all regions.
     workers : int
         Cores that share the work.
+    points : int
+        Limits of a window.
+    rate : float
+        Limits that a core sets in a second.
     """
     rows = sum(block.rows for block in plan.passes)
     windows = sum(block.last - block.first for block in plan.fits)
-    seconds = rows / ROWS_PER_SECOND + windows / WINDOWS_PER_SECOND
+    limits = windows * points
+    seconds = (rows / ROWS_PER_SECOND + limits / rate) / max(1, workers)
     held = min(rows, 1 << 22) * columns * BYTES_A_VALUE + 4 * bins * BYTES_A_VALUE
-    return Estimate(len(plan.passes), len(plan.fits), rows, windows, float(held), seconds / max(1, workers))
+    return Estimate(len(plan.passes), len(plan.fits), rows, windows, limits, float(held), seconds)

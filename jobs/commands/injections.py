@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Output = Annotated[Path, typer.Option("-o", "--output", help="A folder for what is found, as JSON.")]
 Names = Annotated[list[str] | None, typer.Argument(help="Searches; all built-in ones if empty.")]
-Page = Annotated[Path | None, typer.Option("--table", help="A page whose table is written from the folder.")]
+Page = Annotated[Path | None, typer.Option("--table", help="A page whose table gets what is in the folder.")]
 
 
 def register(app: typer.Typer) -> None:

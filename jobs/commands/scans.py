@@ -76,8 +76,9 @@ def plan(
     rows = [
         ["rows", f"{cost.rows:,}", counted(cost.pass_blocks, "block")],
         ["windows", f"{cost.windows:,}", counted(cost.fit_blocks, "block")],
+        ["limits", f"{cost.limits:,}", ""],
         ["memory a worker", f"{cost.memory / 1e6:.0f} MB", ""],
-        ["time", f"{cost.seconds:.1f} s", f"{counted(max(1, workers), 'worker')}, without start-up"],
+        ["time", f"{cost.seconds:.1f} s", f"{counted(max(1, workers), 'worker')}, without start-up and toys"],
     ]
     print_table(f"plan of {found.name}, {made.scan_identity[:12]}", ["", "amount", ""], rows)
 

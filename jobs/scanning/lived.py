@@ -115,15 +115,16 @@ def fill(
 
 
 def signals(
-    search: Search, samples: Sequence[Sample], arrays: Mapping[str, Any], configuration: int
-) -> dict[str, list[Lived]]:
-    """Return what the passes left of every simulated signal of a configuration, by channel."""
-    found: dict[str, list[Lived]] = {channel: [] for channel in search.channels}
+    search: Search, samples: Sequence[Sample], arrays: Mapping[str, Any]
+) -> tuple[dict[str, list[Lived]], ...]:
+    """Return what the passes left of every simulated signal, for each configuration and by channel."""
+    found: tuple[dict[str, list[Lived]], ...] = tuple(
+        {channel: [] for channel in search.channels} for _ in search.configurations
+    )
     for name in sorted(name for name in arrays if name.startswith(PREFIX)):
         number, _, channel = name.removeprefix(PREFIX).partition(".")
         sample = samples[int(number)]
-        known = told(search, sample)
-        if configuration in known:
-            sums = np.asarray(arrays[name])[known.index(configuration)]
-            found[channel].append(Lived(float(sample.parameters[MASS]), int(sample.generated or 0), sums))
+        mass, generated = float(sample.parameters[MASS]), int(sample.generated or 0)
+        for configuration, sums in zip(told(search, sample), np.asarray(arrays[name]), strict=True):
+            found[configuration][channel].append(Lived(mass, generated, sums))
     return found

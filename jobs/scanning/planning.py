@@ -1,14 +1,18 @@
 """The plan of a scan: what is checked before anything runs, and what it will cost."""
 
-from jobs.plan import Estimate, Options, Plan, estimate, fit_blocks, pass_blocks
+from jobs.plan import WINDOWS_PER_SECOND, Estimate, Options, Plan, estimate, fit_blocks, pass_blocks
 from jobs.scanning import counted, lived
 from scanner import definition, engine, kernels, runnable
 from scanner.definition import Search
 from scanner.errors import InputError
 from scanner.windows import systematics
+from scanner.windows.axes import outer_points
 from storage.events import EventStore
 from storage.provenance import code_digest
 from storage.samples import DATA_LIKE
+
+UNBINNED, IN_FLIGHT = 200.0, 3e3
+"""Limits a second of unbinned likelihoods, and along lifetimes: low ends of what is measured."""
 
 
 def make_plan(search: Search, store: EventStore, url: str, options: Options) -> Plan:
@@ -139,4 +143,6 @@ def plan_cost(plan: Plan, workers: int) -> Estimate:
     selections = engine.selections(search, stored)
     bins = sum(selection.empty().counts[0].size for selection in selections.values())
     columns = len({name for selection in selections.values() for name in selection.needed})
-    return estimate(plan, columns=columns, bins=bins, workers=workers)
+    points = len(search.configurations) * len(outer_points(search))
+    rate = UNBINNED if engine.unbinned(search) else IN_FLIGHT if search.decays else WINDOWS_PER_SECOND
+    return estimate(plan, columns=columns, bins=bins, workers=workers, points=points, rate=rate)

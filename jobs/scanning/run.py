@@ -19,7 +19,7 @@ from scanner.reading.selection import Selection
 from scanner.windows.channels import at_luminosity
 from scanner.windows.filled import uses_templates
 from scanner.windows.grid import WindowGrid
-from scanner.windows.lived import lived_search
+from scanner.windows.lived import Lived, lived_search
 from scanner.windows.plane import CountingGrid
 from storage.events import EventStore
 from storage.locations import Location
@@ -95,8 +95,13 @@ class Run(Opened):
         """
         if not self.search.decays:
             return at_luminosity(self.search, self.plan.luminosity)
-        found = lived.signals(self.search, self.store.samples, self.folded, configuration)
-        return lived_search(at_luminosity(self.search, self.plan.luminosity), found, configuration, point)
+        search, found = at_luminosity(self.search, self.plan.luminosity), self.lived_signals[configuration]
+        return lived_search(search, found, configuration, point)
+
+    @cached_property
+    def lived_signals(self) -> tuple[dict[str, list[Lived]], ...]:
+        """What the passes left of simulated signals, for each configuration and by channel."""
+        return lived.signals(self.search, self.store.samples, self.folded)
 
     @cached_property
     def folded(self) -> Arrays:

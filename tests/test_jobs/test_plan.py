@@ -71,3 +71,6 @@ def test_the_estimate_counts_rows_and_windows_and_shares_them():
     one = estimate(plan(), columns=8, bins=1000, workers=1)
     assert (one.rows, one.windows, one.pass_blocks, one.fit_blocks) == (10, 5, 1, 1)
     assert estimate(plan(), columns=8, bins=1000, workers=2).seconds == one.seconds / 2
+    many = estimate(plan(), columns=8, bins=1000, workers=1, points=100, rate=50.0)
+    assert (many.windows, many.limits) == (5, 500)
+    assert many.seconds == pytest.approx(10.0, rel=1e-3)

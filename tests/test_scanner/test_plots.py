@@ -11,7 +11,7 @@ from matplotlib.collections import PolyCollection
 from scanner import plots
 from scanner.constants import QUANTILES
 from scanner.errors import InputError
-from scanner.plots import curves, labels, pieces, projections
+from scanner.plots import curves, labels, overlays, pieces, projections
 
 WINDOWS = 60
 VETO = slice(20, 24)
@@ -428,3 +428,12 @@ def test_gaps_reach_half_way_to_their_neighbours():
         (3.0, 3.5),
         (4.5, 5.0),
     ]
+
+
+def test_limits_of_prompt_decays_are_nearest_to_a_lifetime_of_zero():
+    lifetimes = np.array([0.0, 0.1, 1.0, 10.0])
+    assert overlays.apart(lifetimes, 0.0).argmin() == 0
+    assert [int(overlays.apart(lifetimes, value).argmin()) for value in (0.08, 2.0, 400.0)] == [1, 2, 3]
+    prompt, late = (xr.Dataset(coords={"ctau": value}) for value in (0.0, 1.0))
+    assert overlays.distance(prompt, {"ctau": 0.0}) == 0.0
+    assert overlays.distance(prompt, {"ctau": 1.0}) > overlays.distance(late, {"ctau": 10.0})

@@ -98,7 +98,8 @@ class LinearWindow:
         self._counts = problem.counts[w, live]
         self._key = problem.keys[w]
         self._arrays = kernel_fits.allocate_toys(*templates.shape)
-        self._fits = np.empty((0, kernel.COLUMNS))
+        self._fits = self._guide_fits = np.empty((0, kernel.COLUMNS))
+        self._guidance: tuple[Floats, ...] = (np.empty(0),)
         status = self._fit(self._counts, 0.0)
         if terms == 0:  # a known background is one, also when the events exclude it
             status = OK
@@ -152,7 +153,7 @@ class LinearWindow:
             model = self._start(means)
             observed = kernel.test_counts(*model, self._counts, signal_yield)
             kernel.test_signal(*model, self._key, SIGNAL_STREAM, signal_yield, logs, offset, signal)
-        model, fits = self._start_at(signal_yield), self._fits[:count]
+        model, fits = self._start_at(signal_yield, self._means), self._fits[:count]
         test = (signal_yield, logs, offset, background)
         kernel.test_background(*model, self._key, BACKGROUND_STREAM, fits, *test)
         both = (signal[0], background[0], signal[1], background[1])
@@ -165,14 +166,17 @@ class LinearWindow:
     ) -> tuple[Floats, Floats, tuple[Floats, ...]]:
         """Test a yield with toys of the best fit, and tell how likely it makes all toys."""
         truth = self._guide if self._guide is not None else self._means
+        self._guide_fits = self._with_fits(self._guide_fits, truth, GUIDE_STREAM, count)
         found, guidance = np.full((2, count), np.nan), np.zeros_like(means)
         if usable(self._fit(truth, signal_yield)):
-            model = self._start(truth)
-            kernel.test_signal(*model, self._key, GUIDE_STREAM, signal_yield, logs, offset, found)
+            test = (self._guide_fits[:count], signal_yield, logs, offset, found)
+            kernel.test_background(*self._start(truth), self._key, GUIDE_STREAM, *test)
         shift = kernel.set_log_ratio(truth, self._means, guidance)
-        streams = ((means, SIGNAL_STREAM), (self._means, BACKGROUND_STREAM), (truth, GUIDE_STREAM))
-        told = tuple(self._log_ratios(*one, count, guidance) - shift for one in streams)
-        return found[0], found[1], told
+        if self._guidance[0].size < count:
+            streams = ((self._means, BACKGROUND_STREAM), (truth, GUIDE_STREAM))
+            self._guidance = tuple(self._log_ratios(*one, count, guidance) - shift for one in streams)
+        own = self._log_ratios(means, SIGNAL_STREAM, count, guidance) - shift
+        return found[0], found[1], (own, *(each[:count] for each in self._guidance))
 
     def _log_ratios(self, means: Floats, stream: np.uint64, count: int, logs: Floats) -> Floats:
         """Return the sums of `logs` (B,) over the events of toys."""
@@ -205,18 +209,21 @@ class LinearWindow:
         )
         return self._whitened, self._arrays, self._terms, scale, dense
 
-    def _start_at(self, signal_yield: float) -> Model:
-        """Let background toys start where the fit at `signal_yield` finds their expectation."""
-        if not usable(self._fit(self._means, signal_yield)):
+    def _start_at(self, signal_yield: float, truth: Floats) -> Model:
+        """Let toys of a truth start where the fit at `signal_yield` finds its expectation."""
+        if not usable(self._fit(truth, signal_yield)):
             self._arrays[1][THETA] = self._null
-        return self._start(self._means)
+        return self._start(truth)
 
     def _throw_background(self, count: int) -> None:
         """Throw and fit the toys without signal that there are not yet."""
-        first = self._fits.shape[0]
+        self._fits = self._with_fits(self._fits, self._means, BACKGROUND_STREAM, count)
+
+    def _with_fits(self, known: Floats, truth: Floats, stream: np.uint64, count: int) -> Floats:
+        """Return the fits of at least `count` toys of a truth, of which those of the first are known."""
+        first = known.shape[0]
         if count <= first:
-            return
-        self._arrays[1][THETA] = self._null
+            return known
         fits = np.empty((count - first, kernel.COLUMNS))
-        kernel.throw_background(*self._start(self._means), self._key, BACKGROUND_STREAM, first, fits)
-        self._fits = np.vstack([self._fits, fits])
+        kernel.throw_background(*self._start_at(0.0, truth), self._key, stream, first, fits)
+        return np.vstack([known, fits])

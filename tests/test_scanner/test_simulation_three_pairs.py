@@ -75,6 +75,9 @@ def test_the_coupling_gives_the_cross_section_of_the_model():
     [
         ("dark_higgsstrahlung_6", "dark_higgs_six", {"m_aprime": 0.5, "m_hprime": 3.0}),
         ("dark_higgsstrahlung_6", "dark_higgs_six", {"m_aprime": 2.0, "m_hprime": 6.0}),
+        ("dark_higgsstrahlung_6", "dark_higgs_six", {"m_aprime": 1.02, "m_hprime": 3.5}),
+        ("dark_higgsstrahlung_6", "dark_higgs_six", {"m_aprime": 1.133, "m_hprime": 3.518}),
+        ("dark_higgsstrahlung_6", "dark_higgs_six", {"m_aprime": 1.4, "m_hprime": 3.5}),
         ("darkonium", "darkonium_six", {"m_aprime": 0.3, "m_upsilon": 4.0}),
         ("darkonium", "darkonium_six", {"m_aprime": 2.0, "m_upsilon": 8.0}),
         ("darkonium", "darkonium_six", {"m_aprime": 0.081, "m_upsilon": 2.5}),

@@ -15,6 +15,7 @@ from scanner.reading.lived import LivedSelection
 from scanner.reading.plane import PlaneTable
 from scanner.reading.selection import Selection
 from scanner.reading.variables import constants, region_of, window_variables
+from scanner.reading.weighted import WeightedSelection
 from scanner.schema.axes import Region
 from scanner.schema.functions import Function
 from scanner.windows import grid as windows
@@ -160,6 +161,18 @@ def selections(search: Search, stored: Sequence[str]) -> dict[str, Selection]:
             plan = _plan(single, grid.channels.get(channel, grid), stored)
             found[pass_name(search, region, channel)] = Selection(plan)
     return found
+
+
+def weighted_selections(search: Search, stored: Sequence[str]) -> dict[str, WeightedSelection]:
+    """Compile what selects and weights simulated rows, in the channels that state weights."""
+    return {
+        pass_name(search, region, channel): WeightedSelection(
+            _plan(single, grid.channels.get(channel, grid), stored), weight
+        )
+        for region, grid in (grids(search) if reads(search) and not counts(search) else {}).items()
+        for channel, single in views(search).items()
+        if (weight := search.channels[channel].weight) is not None
+    }
 
 
 def lived_selections(search: Search, stored: Sequence[str]) -> dict[str, LivedSelection]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from jobs.plan import FOLD, PassBlock
-from jobs.scanning import counted, lived
+from jobs.scanning import counted, lived, weights
 from jobs.scanning.filled import Arrays, Filled, pack, unpack
 from jobs.scanning.run import Run
 from scanner import engine
@@ -31,18 +31,23 @@ def run_pass(run: Run, block: PassBlock) -> Arrays:
     signals = lived.signal_samples(run.search, run.store.samples)
     weighted = lived.empty(
         run.search, run.lived_selections, run.store.samples, signals, len(outer_points(run.search))
-    )
+    ) | weights.empty(run.weighted_selections, run.store.samples, samples)
     for piece in block.pieces:
         number = run.shards[piece[0]].sample
         if number in signals:
             for sums in lived.fill(run.search, run.store, run.lived_selections, number, piece):
-                weighted = {name: weighted[name] + sums.get(name, 0) for name in weighted}
+                weighted = _added(weighted, sums)
             continue
-        for filled in skipped(run, piece) or read(run, piece):
+        for filled, sums in skipped(run, piece) or read(run, piece):
             for region, found in filled.items():
                 total[counted.histogram_name(region, run.store.samples[number], number)] += found
+            weighted = _added(weighted, sums)
             _check_room(total)
     return pack(total) | weighted
+
+
+def _added(total: Arrays, more: Arrays) -> Arrays:
+    return {name: sums + more.get(name, 0) for name, sums in total.items()}
 
 
 def _nothing(run: Run, histogram: Histogram) -> Filled:
@@ -55,7 +60,7 @@ def _check_room(total: Mapping[str, Filled]) -> None:
     refuse_many(sum(len(filled.candidates) for filled in total.values() if filled.candidates is not None))
 
 
-def skipped(run: Run, piece: Piece) -> tuple[dict[str, Filled]] | None:
+def skipped(run: Run, piece: Piece) -> tuple[tuple[dict[str, Filled], Arrays]] | None:
     """Return what the extremes of a piece's shard, which reject it, leave; None if it must be read."""
     shard, start, stop = piece
     facts = run.shards[shard]
@@ -71,20 +76,33 @@ def skipped(run: Run, piece: Piece) -> tuple[dict[str, Filled]] | None:
         if histogram is None:
             return None
         found[region] = _nothing(run, histogram)
-    return (found,)
+    return ((found, {}),)
 
 
-def read(run: Run, piece: Piece) -> Iterator[dict[str, Filled]]:
-    """Read the rows of a piece, a bounded number at a time, and fill the histograms of all regions."""
+def read(run: Run, piece: Piece) -> Iterator[tuple[dict[str, Filled], Arrays]]:
+    """Read the rows of a piece, a bounded number at a time.
+
+    Yields
+    ------
+    filled : dict
+        Histograms of all regions.
+    sums : dict
+        Of the weights of simulated rows.
+    """
     shard, start, stop = piece
-    needed = sorted({name for selection in run.selections.values() for name in selection.needed})
+    number = run.shards[shard].sample
+    sample = run.store.samples[number]
+    weighted = run.weighted_selections if sample.kind in counted.TEMPLATE_KINDS else {}
+    wanted = [s.needed for s in run.selections.values()] + [s.needed for s in weighted.values()]
+    needed = sorted({name for names in wanted for name in names})
     keep = engine.unbinned(run.search)
     for first in range(start, stop, ROWS_A_BATCH):
         columns = run.store.read(shard, needed, first, min(stop, first + ROWS_A_BATCH))
-        yield {
+        filled = {
             region: Filled(selection.fill(columns), selection.candidates(columns) if keep else None)
             for region, selection in run.selections.items()
         }
+        yield filled, weights.fill(weighted, sample, number, columns)
 
 
 def fold(run: Run) -> None:
@@ -95,7 +113,7 @@ def fold(run: Run) -> None:
         arrays = run.parts.read(block.key).arrays
         for region, filled in unpack(arrays).items():
             total[region] = total[region] + filled if region in total else filled
-        for name in (name for name in arrays if name.startswith(lived.PREFIX)):
+        for name in (name for name in arrays if name.startswith((lived.PREFIX, weights.PREFIX))):
             weighted[name] = weighted[name] + arrays[name] if name in weighted else arrays[name]
         _check_room(total)
     run.parts.commit(FOLD, pack(total) | weighted)

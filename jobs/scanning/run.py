@@ -8,7 +8,7 @@ from jobs.blocks import Opened, check_alike, redeemed
 from jobs.plan import FOLD, FitBlock, PassBlock, Plan
 from jobs.scanning import lived
 from jobs.scanning.filled import Arrays, unpack
-from jobs.scanning.templates import with_templates
+from jobs.scanning.templates import Passed, with_templates
 from scanner import definition, engine
 from scanner.definition import Search
 from scanner.errors import InputError
@@ -16,6 +16,7 @@ from scanner.reading.candidates import Candidates
 from scanner.reading.histogram import Histogram
 from scanner.reading.lived import LivedSelection
 from scanner.reading.selection import Selection
+from scanner.reading.weighted import WeightedSelection
 from scanner.windows.channels import at_luminosity
 from scanner.windows.filled import uses_templates
 from scanner.windows.grid import WindowGrid
@@ -88,6 +89,12 @@ class Run(Opened):
         stored = tuple(self.store.columns) if engine.reads(self.search) else ()
         return engine.lived_selections(self.search, stored)
 
+    @cached_property
+    def weighted_selections(self) -> dict[str, WeightedSelection]:
+        """The selection of simulated rows in channels that state weights."""
+        stored = tuple(self.store.columns) if engine.reads(self.search) else ()
+        return engine.weighted_selections(self.search, stored)
+
     def at(self, configuration: int, point: int) -> Search:
         """Return the search at one point of the outer axes, and at the luminosity of the data.
 
@@ -115,12 +122,11 @@ class Run(Opened):
 
     def grid(self, region: str, configuration: int) -> WindowGrid:
         """Return the windows of a region, with their templates in a configuration if they have some."""
-        grid, luminosity = self.grids[region], self.plan.luminosity
+        grid = self.grids[region]
         if not uses_templates(self.search):
             return grid
-        return with_templates(
-            self.search, grid, self.histograms, self.store.samples, luminosity, configuration
-        )
+        filled = Passed(self.histograms, self.folded, self.store.samples, self.plan.luminosity)
+        return with_templates(self.search, grid, filled, configuration)
 
     @cached_property
     def candidates(self) -> dict[str, Candidates]:

@@ -55,7 +55,6 @@ def beyond_counting(search: Search) -> dict[str, bool]:
         "a tilted ellipse of a signal shape 'gaussian'": (
             search.window.tilt is not None and search.signal.shape == "gaussian"
         ),
-        "weighted candidates in counting windows": any(c.weight for c in search.channels.values()),
         "a condition 'where' on a configuration or an axis beside the masses": bool(
             parameters & _names(conditions)
         ),

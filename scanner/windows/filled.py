@@ -34,7 +34,7 @@ CORE_HEIGHT = 0.5
 
 @dataclass(frozen=True)
 class Filled:
-    """Rows of one sample that pass the cuts.
+    """Rows of one sample that pass the cuts, or the sums of their weights.
 
     Attributes
     ----------
@@ -44,16 +44,17 @@ class Filled:
         What it was generated with.
     scale : float
         Expected events of the data's luminosity a row.
-    counts : (configurations, B) float
-        Rows in the bins.
+    counts, squares : (configurations, B) float
+        Σw and Σw² in the bins; rows without weights count 1 in both.
     rows : (configurations,) float
-        Rows inside and outside of the bins.
+        Σw inside and outside of the bins.
     """
 
     sample: str
     parameters: Mapping[str, float]
     scale: float
     counts: Floats
+    squares: Floats
     rows: Floats
 
 
@@ -77,7 +78,8 @@ def beyond_templates(search: Search) -> dict[str, bool]:
         "templates beside peaks": here and any(b.peaks for b in backgrounds),
         "templates beside vetoes": here
         and bool(search.vetoes or any(c.vetoes for c in search.channels.values())),
-        "templates of weighted candidates": here and any(c.weight for c in search.channels.values()),
+        "weights of simulated candidates without templates from them": not here
+        and any(c.weight for c in search.channels.values()),
         f"templates with an unbinned likelihood or limits by {method.limit} (possible: auto, asymptotic)": (
             here and (method.likelihood == "unbinned" or method.limit not in TEMPLATE_METHODS)
         ),
@@ -132,29 +134,41 @@ def filled_grid(search: Search, grid: WindowGrid, filled: Iterable[Filled], conf
     background = {
         name: _one(samples, t.sample, configuration) for name, t in search.background.templates.items()
     }
-    counts = np.stack([b.counts[configuration] for b in background.values()])
-    scale = np.array([b.scale for b in background.values()])[:, None]
-    bounds = merged_bounds(
-        (scale * counts).sum(axis=0), (scale**2 * counts).sum(axis=0), search.background.least_rows
+    counts, squares = (
+        np.stack([getattr(b, name)[configuration] for b in background.values()])
+        for name in ("counts", "squares")
     )
+    scale = np.array([b.scale for b in background.values()])[:, None]
+    content, variance = (scale * counts).sum(axis=0), (scale**2 * squares).sum(axis=0)
+    bounds = merged_bounds(content, variance, search.background.least_rows)
     starts, floating = bounds[:-1], [t.floating for t in search.background.templates.values()]
-    counts = np.add.reduceat(counts, starts, axis=1)
+    counts, content, variance = (np.add.reduceat(a, starts, axis=-1) for a in (counts, content, variance))
+    _refuse_negative(background, counts)
     signal = np.stack([_signal(search, samples, mass, configuration) for mass in grid.mass])
     found = Templates(
         signal=np.add.reduceat(signal, starts, axis=1),
         free=(counts / counts.sum(axis=1, keepdims=True))[floating],
         fixed=(scale * counts)[np.logical_not(floating)],
-        statistics=_statistics(search, scale, counts),
+        statistics=_statistics(search, content, variance),
     )
     return replace(grid, templates=found, bounds=bounds, bins=len(starts))
 
 
-def _statistics(search: Search, scale: Floats, counts: Floats) -> Floats:
+def _refuse_negative(background: Iterable[str], counts: Floats) -> None:
+    for name, inside in zip(background, counts, strict=True):
+        if np.any(inside < 0.0):
+            raise InputError(
+                f"weights of the template {name!r} sum to less than 0 in {int(np.sum(inside < 0.0))} of "
+                f"{inside.size} bins: take wider bins, or more of the sample"
+            )
+
+
+def _statistics(search: Search, content: Floats, variance: Floats) -> Floats:
     """Return the relative error of the expected background in the bins, (B,)."""
     if search.background.template_statistics == "none":
-        return np.zeros(counts.shape[1])
-    total, error = (scale * counts).sum(axis=0), np.sqrt((scale**2 * counts).sum(axis=0))
-    return np.asarray(np.divide(error, total, out=np.zeros_like(total), where=total > 0.0))
+        return np.zeros(content.size)
+    error = np.sqrt(variance)
+    return np.asarray(np.divide(error, content, out=np.zeros_like(content), where=content > 0.0))
 
 
 def _one(samples: list[Filled], name: str, configuration: int) -> Filled:

@@ -14,7 +14,6 @@ from scanner.likelihoods.fit import fit
 from scanner.likelihoods.interchange import STRENGTH, pyhf_workspace
 from scanner.likelihoods.nuisances import Nuisances
 from scanner.stats import METHODS, Settings
-from scanner.windows.weighted import WeightedTemplate, template_problem
 
 pytestmark = pytest.mark.filterwarnings("ignore:jsonschema.RefResolver:DeprecationWarning")
 
@@ -151,51 +150,3 @@ def test_channels_that_do_not_fit_together_are_refused():
     bent = replace(bent, nuisances=replace(bent.nuisances, shape_sample=np.array([1])))
     with pytest.raises(InputError, match="different numbers of background terms"):
         combine([replace(channel(1, windows=2), terms=np.array([0, 1])), bent])
-
-
-def samples():
-    rng = np.random.default_rng(8)
-    plane = [rng.normal(0.3, 0.2, (2, 300)), rng.uniform(-1.0, 1.0, (2, 500)), rng.normal(0.0, 0.6, (2, 400))]
-    weights = [rng.uniform(0.05, 0.15, 300), rng.uniform(0.3, 0.5, 500), rng.exponential(0.2, 400)]
-    edges = (np.linspace(-1.0, 1.0, 5), np.linspace(-1.0, 1.0, 4))
-    return [WeightedTemplate.fill(xy, edges, w) for xy, w in zip(plane, weights, strict=True)]
-
-
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_planes_of_weighted_samples_agree_with_pyhf():
-    signal, free, fixed = samples()
-    rng = np.random.default_rng(9)
-    counts = rng.poisson(signal.content + free.content + fixed.content)
-    one = template_problem(counts, signal, [free], [fixed])
-    modifiers = [{"name": "mu", "type": "normfactor"}, {"name": "k", "type": "normfactor"}, None]
-    parts = [
-        {
-            "name": f"sample_{i}",
-            "data": part.content.tolist(),
-            "modifiers": [
-                *([modifier | {"data": None}] if modifier else []),
-                {"name": "statistics", "type": "staterror", "data": np.sqrt(part.variance).tolist()},
-            ],
-        }
-        for i, (part, modifier) in enumerate(zip((signal, free, fixed), modifiers, strict=True))
-    ]
-    model = pyhf.Model({"channels": [{"name": "plane", "samples": parts}]}, poi_name="mu")
-    data = [*map(float, counts), *model.config.auxdata]
-    best = pyhf.infer.mle.fit(data, model)
-    ours = fit(one, second_opinion=False)
-    assert ours.yields[0] == pytest.approx(best[model.config.poi_index], abs=3e-3 * ours.errors[0])
-    limits = METHODS["asymptotic"](one, Settings(0.95))
-    level = pyhf.infer.hypotest(limits.yield_limit[0], data, model, test_stat="qtilde")
-    assert float(level) == pytest.approx(0.05, rel=2e-3)
-
-
-def test_sums_of_weights():
-    x, y = np.array([0.5, 0.5, 1.5, 9.0]), np.array([0.5, 0.5, 0.5, 0.5])
-    found = WeightedTemplate.fill((x, y), (np.arange(3.0), np.arange(2.0)), np.array([1.0, 2.0, 0.5, 4.0]))
-    assert found.content.tolist() == [3.0, 0.5]
-    assert found.variance.tolist() == [5.0, 0.25]
-    assert found.outside == 4.0
-    with pytest.raises(InputError, match="not finite"):
-        WeightedTemplate.fill((x, y), (np.arange(3.0), np.arange(2.0)), np.array([1.0, np.nan, 0.5, 4.0]))
-    with pytest.raises(InputError, match="less than 0 in 1 of 2 bins"):
-        WeightedTemplate.fill((x, y), (np.arange(3.0), np.arange(2.0)), np.array([1.0, 1.0, -0.5, 4.0]))

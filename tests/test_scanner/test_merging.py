@@ -69,9 +69,11 @@ def test_signals_come_back_where_data_and_templates_fluctuate_in_sparse_bins():
     for _ in range(200):
         thrown = {name: rng.poisson(TIMES[name] * mean) for name, mean in expected.items()}
         samples = [
-            Filled(n, {}, 1 / TIMES[n], c[None] * 1.0, c.sum(keepdims=True)) for n, c in thrown.items()
+            Filled(n, {}, 1 / TIMES[n], c[None] * 1.0, c[None] * 1.0, c.sum(keepdims=True))
+            for n, c in thrown.items()
         ]
-        samples.append(Filled("zprime", {"mass": 2.0}, 1.0, 1e4 * shape[None], np.array([1e4])))
+        rows = 1e4 * shape[None]
+        samples.append(Filled("zprime", {"mass": 2.0}, 1.0, rows, rows, np.array([1e4])))
         data = rng.poisson(total + injected * shape)
         impossible += bool(data[(sum(thrown.values()) == 0) & (shape == 0.0)].any())
         merged = filled_grid(search, grid, samples, 0)

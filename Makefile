@@ -43,6 +43,7 @@ searches: $(READY)
 	$(BIN)/darkscan searches run-all -o searches --workers $(WORKERS)
 	$(BIN)/darkscan searches compare searches
 	$(BIN)/darkscan searches expected -o searches/expected --workers $(WORKERS) --table docs/searches.md
+	$(BIN)/darkscan searches expected dark_higgsstrahlung y1s_inv --events 3e6 -o searches/expected --workers $(WORKERS) --table docs/searches.md
 	$(BIN)/darkscan searches inject -o searches/injected --workers $(WORKERS) --table docs/searches.md
 	$(BIN)/darkscan searches pages docs/searches --plots --workers $(WORKERS)
 

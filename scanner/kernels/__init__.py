@@ -11,7 +11,8 @@ from numba.core.cpu import CPUTargetOptions
 from numba.core.options import TargetOptions
 
 from scanner.kernels.cache import private_directory
-from scanner.kernels.linkage import keep_own_copies
+from scanner.kernels.linkage import keep_own_copies, optimise_wholes
+from scanner.kernels.parts import give_part, shorten_messages
 
 Kernel = TypeVar("Kernel", bound=Callable[..., object])
 
@@ -22,6 +23,8 @@ FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
 CPUTargetOptions.noalias = TargetOptions.Mapping("noalias")  # type: ignore[no-untyped-call] # numba
 
 keep_own_copies()
+optimise_wholes()
+shorten_messages()
 
 
 def jit(function: Kernel) -> Kernel:
@@ -44,16 +47,24 @@ def exact(function: Kernel, cache: bool = True) -> Kernel:
 
 
 def _compiled(function: Kernel, options: dict[str, Any], cache: bool = True) -> Kernel:
-    """Decorate a kernel; what is compiled of it is kept in the directory of this version of its module.
+    """Decorate a kernel, once for Python and once as a part of other kernels."""
+    kernel = _dispatcher(function, options, cache)
+    give_part(kernel, lambda: _dispatcher(function, {**options, "no_cpython_wrapper": True}, cache, "parts"))
+    return cast("Kernel", kernel)
+
+
+def _dispatcher(function: Kernel, options: dict[str, Any], cache: bool, below: str = "") -> Any:
+    """Return numba's own; what it compiles is kept in the directory of this version of its module.
 
     References to arrays are counted unless the options say otherwise, also where a caller does not: numba
     would let the first caller decide.
     """
     folder = private_directory(function.__module__) if cache else None
     before = config.CACHE_DIR  # type: ignore[attr-defined]  # numba sets its settings when it is imported
-    config.CACHE_DIR = str(folder or "")  # type: ignore[attr-defined]
+    config.CACHE_DIR = str(folder / below if folder else "")  # type: ignore[attr-defined]
     try:
-        return cast("Kernel", numba.njit(cache=folder is not None, **{"_nrt": True, **options})(function))
+        shared = {"_nrt": True, "no_cfunc_wrapper": True}
+        return numba.njit(cache=folder is not None, **{**shared, **options})(function)
     finally:
         config.CACHE_DIR = before  # type: ignore[attr-defined]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import llvmlite.binding as llvm
 import numpy as np
 import pytest
+from numba.core.event import install_recorder
 
 from scanner import kernels
 from scanner.kernels import exact
@@ -57,6 +58,35 @@ def test_a_kernel_shows_nothing_but_itself():
     ]
     assert shown
     assert all("caller" in name for name in shown)
+
+
+def test_what_a_kernel_calls_is_compiled_for_python_only_when_python_calls_it():
+    inner, x = exact(callee, cache=False), np.arange(9.0)
+    outer = exact(lambda values: inner(values), cache=False)
+    expected = outer(x)
+    assert not inner.overloads
+    assert inner(x) == pytest.approx(expected, rel=1e-14)
+    assert len(inner.overloads) == 1
+
+
+def test_numbers_that_a_caller_knows_make_no_part_of_their_own():
+    inner = exact(lambda values, k: values[k], cache=False)
+    outer = exact(lambda values: inner(values, 1) + 10.0 * inner(values, 2), cache=False)
+    with install_recorder("numba:compile") as compiled:
+        assert outer(np.arange(3.0)) == 21.0
+    inside = [event for _, event in compiled.buffer if event.is_start]
+    assert [event.data["dispatcher"].py_func for event in inside].count(inner.py_func) == 1
+
+
+def test_slices_that_do_not_fit_are_refused():
+    def put(target, source):
+        target[:] = source
+
+    put, target = exact(put, cache=False), np.zeros(3)
+    put(target, np.ones(3))
+    assert np.all(target == 1.0)
+    with pytest.raises(ValueError, match="cannot assign slice"):
+        put(target, np.ones(4))
 
 
 def kernels_of(decorator):

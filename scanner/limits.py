@@ -14,6 +14,7 @@ from scanner.definition import Search
 from scanner.interpretation import Exposure, Place, physics_limits
 from scanner.likelihoods.binned import BinnedProblem
 from scanner.likelihoods.fit import fit
+from scanner.likelihoods.simultaneous import SimultaneousProblem
 from scanner.likelihoods.tabulated import Tables
 from scanner.models import MODELS
 from scanner.seeds import window_keys
@@ -23,6 +24,7 @@ from scanner.stats.goodness import goodness_of_fit
 from scanner.stats.limits import NO_LIMIT
 from scanner.stats.order import CHOICES
 from scanner.stats.recovery import recover, rungs
+from scanner.stats.unbinned_envelope import with_unbinned_envelope
 from scanner.stats.unbinned_methods import unbinned_limits
 from scanner.windows.axes import Point
 from scanner.windows.floating import Floating, floats, scan_floating
@@ -153,13 +155,7 @@ def _limits(block: _Block, candidates: Sequence[Floats] | None, memory: Memory) 
     search, problem, model = block.search, block.problem, block.expected.model
     mass, method = block.grid.mass[block.windows], block.method
     if candidates is not None:
-        unbinned = simultaneous_problem(
-            *(search, block.windows, candidates, block.expected, block.parameters, problem),
-            lambda: background_under(replace(problem, nuisances=None), model),
-            memory.tables,
-        )
-        chosen = method_settings(search, method)
-        return memory(problem, lambda: unbinned_limits(unbinned, problem, chosen, method)), {}
+        return memory(problem, lambda: _unbinned_limits(block, candidates, memory)), {}
     if floats(search):
         bends = block.expected.nonlinear[0]
         floating = Floating(search, block.grid, block.windows, block.parameters, model, bends)
@@ -167,6 +163,27 @@ def _limits(block: _Block, candidates: Sequence[Floats] | None, memory: Memory) 
         return limits, {**found}
     limits = memory(problem, lambda: block_limits(search, problem, mass, method))
     return limits, dict(zip(QUALITY, goodness_of_fit(problem, limits.fit_quality), strict=True))
+
+
+def _unbinned_limits(block: _Block, candidates: Sequence[Floats], memory: Memory) -> Limits:
+    """Set the limits of unbinned windows, as `block_limits` does those of bins."""
+    search, problem, mass = block.search, block.problem, block.grid.mass[block.windows]
+
+    def unbinned(terms: NDArray[np.int64]) -> SimultaneousProblem:
+        return simultaneous_problem(
+            *(search, block.windows, candidates, block.expected, block.parameters),
+            replace(problem, terms=terms),
+            lambda: background_under(replace(problem, nuisances=None), block.expected.model),
+            memory.tables,
+        )
+
+    settings = method_settings(search, block.method)
+    limits = unbinned_limits(unbinned(problem.terms), problem, settings, block.method)
+    if search.background.choose != "discrete_profile":
+        return limits
+    most = engine.highest_terms(search, mass)
+    orders = [unbinned(np.minimum(most, n)) for n in range(1, int(most.max()) + 1)]
+    return with_unbinned_envelope(orders, settings, limits)
 
 
 def _of_limits(limits: Limits) -> Results:

@@ -130,8 +130,8 @@ def _beyond_unbinned(search: Search) -> dict[str, bool]:
         "a shape measured in the observable with an unbinned likelihood": (
             here and search.signal.measured_in != "mass"
         ),
-        "a profiled order with an unbinned likelihood": (
-            here and search.background.choose == "discrete_profile"
+        "systematics with a profiled order of an unbinned likelihood (state `in_limit: false`)": (
+            here and search.background.choose == "discrete_profile" and len(in_limits(search)) > 0
         ),
     }
 

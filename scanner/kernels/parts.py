@@ -24,11 +24,15 @@ def give_part(kernel: Any, compiled: Callable[[], Any]) -> None:
     part = cache(compiled)
 
     def template(arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
-        plain = tuple(types.unliteral(kind) for kind in arguments)
-        return part().get_call_template(plain, {k: types.unliteral(kind) for k, kind in keywords.items()})
+        plain = tuple(map(_any_number, arguments))
+        return part().get_call_template(plain, {k: _any_number(kind) for k, kind in keywords.items()})
 
     kernel.get_call_template = template
     kernel.get_overload = lambda signature: part().get_overload(signature)
+
+
+def _any_number(kind: Any) -> Any:
+    return types.unliteral(kind)  # type: ignore[no-untyped-call]  # numba
 
 
 def shorten_messages() -> None:

@@ -7,11 +7,13 @@ of the best background-only order alike, so that limit, bands and significance i
 An envelope of parabolas need not rise steadily: limits are the largest yield that is not excluded.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import log_ndtr, ndtr
 
 from scanner.kernels.constrained.batch import NLL
@@ -39,23 +41,20 @@ class Envelope:
 
     Attributes
     ----------
-    candidates : tuple of C problems
-        One an order, as `scanner.stats.order.truncations` makes them.
+    orders : callable
+        From yields (W,) to the corrected 2NLL of every order, (C, W); infinite where an order has no fit.
     best : (W,) float
         Yield at the global minimum.
     minimum : (W,) float
         Λ there.
     error : (W,) float
         Error of the yield by the Hessian of the order at the minimum.
-    penalty : float
-        Correction of 2NLL for a free background term.
     """
 
-    candidates: tuple[BinnedProblem, ...]
+    orders: Curve
     best: Floats
     minimum: Floats
     error: Floats
-    penalty: float
 
     @classmethod
     def of(cls, problem: BinnedProblem, penalty: float = order.PENALTY) -> "Envelope":
@@ -64,21 +63,34 @@ class Envelope:
         fits = [fit(candidate) for candidate in candidates]
         twice = np.array([2.0 * found.nll for found in fits])
         values = order.penalised(candidates, np.where(np.isnan(twice), np.inf, twice), penalty)
-        lowest = np.argmin(values, axis=0), np.arange(problem.windows)
         yields, errors = np.array([f.yields for f in fits]), np.array([f.errors for f in fits])
-        return cls(candidates, yields[lowest], values[lowest], errors[lowest], penalty)
+
+        def orders(held: Floats) -> Floats:
+            return order.penalised(candidates, order.deviances(candidates, held), penalty)
+
+        return cls.least(orders, yields, errors, values)
+
+    @classmethod
+    def least(cls, orders: Curve, yields: Floats, errors: Floats, values: Floats) -> "Envelope":
+        """Return the envelope of orders with their best yields, errors of these, and values there, (C, W)."""
+        lowest = np.argmin(values, axis=0), np.arange(values.shape[1])
+        return cls(orders, yields[lowest], values[lowest], errors[lowest])
 
     def at(self, yields: Floats) -> Floats:
         """Return Λ at given yields, (W,); infinite where no order has a fit."""
-        found = order.deviances(self.candidates, yields)
-        lowest: Floats = order.penalised(self.candidates, found, self.penalty).min(axis=0)
+        lowest: Floats = self.orders(yields).min(axis=0)
         return lowest
 
     def q_tilde(self, yields: Floats) -> Floats:
         """Return q̃ of given yields, (W,) (arXiv:1007.1727, eq. 16)."""
-        reference = np.where(self.best < 0.0, self.at(np.zeros_like(yields)), self.minimum)
-        q: Floats = np.where(self.best > yields, 0.0, np.maximum(self.at(yields) - reference, 0.0))
+        rise = np.maximum(self.at(yields) - self._reference, 0.0)
+        q: Floats = np.where(self.best > yields, 0.0, rise)
         return q
+
+    @cached_property
+    def _reference(self) -> Floats:
+        """Λ of the best yield from 0 on, (W,)."""
+        return np.where(self.best < 0.0, self.at(np.zeros_like(self.best)), self.minimum)
 
 
 def with_envelope(problem: BinnedProblem, settings: Settings, limits: Limits) -> Limits:
@@ -95,13 +107,17 @@ def with_envelope(problem: BinnedProblem, settings: Settings, limits: Limits) ->
     chosen = np.flatnonzero(limits.method == ASYMPTOTIC)
     if chosen.size == 0:
         return limits
-    found = envelope_limits(problem.select(chosen), settings)
-    merged = {name: getattr(limits, name).copy() for name in found}
+    return merged(limits, chosen, envelope_limits(problem.select(chosen), settings))
+
+
+def merged(limits: Limits, chosen: NDArray[np.int64], found: Mapping[str, Floats]) -> Limits:
+    """Return `limits` with what was found for the chosen windows."""
+    columns = {name: getattr(limits, name).copy() for name in found}
     for name, values in found.items():
-        merged[name][chosen] = values
+        columns[name][chosen] = values
     method = limits.method.copy()
     method[chosen[~np.isfinite(found["yield_limit"])]] = NO_LIMIT
-    return replace(limits, **merged, method=method)
+    return replace(limits, **columns, method=method)
 
 
 def with_fitted_envelope(problem: BinnedProblem, limits: Limits) -> Limits:
@@ -116,13 +132,16 @@ def with_fitted_envelope(problem: BinnedProblem, limits: Limits) -> Limits:
 
 
 def envelope_limits(problem: BinnedProblem, settings: Settings) -> dict[str, Floats]:
-    """Return limits, bands, yield with its error, and significance of the envelope, by names of `Limits`.
+    """Return limits, bands, yield with its error, and significance of the envelope, by names of `Limits`."""
+    return limits_of(Envelope.of(problem), Envelope.of(asimov_problem(problem)), settings)
+
+
+def limits_of(data: Envelope, expected_data: Envelope, settings: Settings) -> dict[str, Floats]:
+    """Return the same from the envelopes of data and Asimov set.
 
     The error is half the distance of the yields at which Λ is 1 above its minimum.
     """
-    data = Envelope.of(problem)
-    expected_data = Envelope.of(asimov_problem(problem))
-    q0 = np.where(data.best > 0.0, data.at(np.zeros(problem.windows)) - data.minimum, 0.0)
+    q0 = np.where(data.best > 0.0, data.at(np.zeros_like(data.best)) - data.minimum, 0.0)
     z = np.sqrt(np.maximum(q0, 0.0))
     observed, expected = crossing_limits(data, expected_data, settings)
     return {

@@ -109,6 +109,23 @@ def test_bits_do_not_depend_on_how_unbinned_work_is_cut(cube, store, tmp_path, w
     assert cubes.digest(other) == cubes.digest(cube)
 
 
+PROFILED = """\
+background: {choose: discrete_profile}
+"""
+
+
+def test_a_profiled_order_is_near_that_of_bins_however_work_is_cut(store, tmp_path):
+    near = HEAD.replace("[1 GeV, 3 GeV]", "[1.7 GeV, 2.3 GeV]").replace("order: 1", "order: 2") + PROFILED
+    search, small = search_of(near + UNBINNED), Options("asymptotic", windows_a_block=7)
+    ours = scanned(search, store, tmp_path / "cube.zarr", options=ASYMPTOTIC)
+    assert cubes.digest(scanned(search, store, tmp_path / "cut.zarr", options=small)) == cubes.digest(ours)
+    bins = scanned(search_of(near), store, tmp_path / "binned.zarr", options=ASYMPTOTIC)
+    pulls = (ours["signal_yield"] - bins["signal_yield"]) / bins["signal_yield_error"]
+    assert float(abs(pulls).max()) < 0.3
+    for name in ("yield_limit", "signal_yield_error"):
+        assert float(abs(ours[name] / bins[name] - 1.0).median()) < 0.02
+
+
 SQUARED = """\
 extends: bump_hunt
 name: squared

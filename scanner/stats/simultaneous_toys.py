@@ -6,11 +6,9 @@ found as `scanner.stats.toys` does.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from scanner.errors import InputError
 from scanner.kernels.linear.window import NOT_CONVERGED, usable
@@ -20,12 +18,12 @@ from scanner.kernels.unbinned.loading import allocate_window, load_channels
 from scanner.kernels.unbinned.signals import ALPHA, Model
 from scanner.likelihoods.binned import Floats
 from scanner.likelihoods.simultaneous import SimultaneousProblem
-from scanner.stats.limits import NO_LIMIT, TOYS, Limits
+from scanner.stats.limits import Limits
 from scanner.stats.pseudo import BACKGROUND_STREAM, SIGNAL_STREAM, Sample
 from scanner.stats.sampling import normal_numbers, poisson_toys
 from scanner.stats.settings import Settings
 from scanner.stats.simultaneous import asymptotic_simultaneous
-from scanner.stats.toys import local_p, window_limits
+from scanner.stats.toys import with_toys_of
 
 AUXILIARY = 2
 """Added to a stream of counts for the stream of their global observables."""
@@ -210,17 +208,5 @@ def with_joint_toys(
     problem: SimultaneousProblem, settings: Settings, limits: Limits, chosen: NDArray[np.bool_]
 ) -> Limits:
     """Return `limits` with those of the chosen windows (W,) set by toys where these have any."""
-    names = ("yield_limit", "yield_limit_error", "expected", "p_local", "z_local")
-    columns = {name: getattr(limits, name).copy() for name in (*names, "method", "toys", "toys_failed")}
-    for w in np.flatnonzero(chosen):
-        window = SimultaneousWindow(problem, int(w))
-        if not usable(window.status):
-            continue
-        roots = window_limits(window, settings)
-        columns["yield_limit"][w], columns["expected"][w] = roots.yields[0], roots.yields[1:]
-        columns["toys"][w], columns["toys_failed"][w] = roots.toys, roots.failed
-        columns["method"][w] = TOYS if np.isfinite(roots.yields[0]) else NO_LIMIT
-        columns["yield_limit_error"][w] = roots.error
-        p = local_p(window, settings.toys, float(columns["p_local"][w]))
-        columns["p_local"][w], columns["z_local"][w] = p, max(0.0, -float(ndtri(p)))
-    return replace(limits, **columns)
+    windows = ((int(w), SimultaneousWindow(problem, int(w))) for w in np.flatnonzero(chosen))
+    return with_toys_of(settings, limits, windows)

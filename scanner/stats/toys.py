@@ -8,6 +8,7 @@ quantile of the CLs of the toys without signal is at the level. A toy whose fit 
 extreme as the data, and is reported.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -52,15 +53,16 @@ def toy_limits(problem: BinnedProblem, settings: Settings) -> Limits:
 
 def with_toys(problem: BinnedProblem, settings: Settings, limits: Limits, windows: Integers) -> Limits:
     """Return `limits` with those of some windows, by index, set by toys where these have any."""
-    columns = {
-        name: getattr(limits, name).copy()
-        for name in (
-            *("yield_limit", "yield_limit_error", "expected", "p_local", "z_local"),
-            *("method", "toys", "toys_failed"),
-        )
-    }
-    for w in windows:
-        window = pseudo_experiments(problem, int(w))
+    return with_toys_of(settings, limits, ((int(w), pseudo_experiments(problem, int(w))) for w in windows))
+
+
+def with_toys_of(
+    settings: Settings, limits: Limits, windows: Iterable[tuple[int, PseudoExperiments]]
+) -> Limits:
+    """Return `limits` with those of numbered windows set by their toys where these have any."""
+    names = ("yield_limit", "yield_limit_error", "expected", "p_local", "z_local")
+    columns = {name: getattr(limits, name).copy() for name in (*names, "method", "toys", "toys_failed")}
+    for w, window in windows:
         if not usable(window.status):
             continue
         roots = window_limits(window, settings)

@@ -53,7 +53,15 @@ class PseudoExperiments(Protocol):
 
     Toys have the parameters of the fit to the data at their own hypothesis, and toy t is the same for
     every yield up to what the expectation changes.
+
+    Attributes
+    ----------
+    status : int
+        Key of `scanner.likelihoods.fit.STATUS_MEANINGS` of the fit without signal; not usable, nothing can
+        be thrown.
     """
+
+    status: int
 
     @property
     def best_yield(self) -> float:

@@ -10,6 +10,7 @@ from jobs import generate as job
 from jobs import generation
 from jobs.executors import DaskExecutor, SerialExecutor, local_cluster
 from jobs.generate import generate
+from jobs.places import GENERATION
 from scanner import definition
 from scanner.errors import InputError
 from storage.events import EventStore
@@ -115,13 +116,13 @@ def test_an_interruption_after_the_commit_is_cleaned_up(search, tmp_path):
     whole = run(search, path)
     place = Location(f"{path}.run")
     made = generation.plan_generation(search, str(path), LUMINOSITY, 1, [SIGNAL], "", 0)
-    place.replace(job.PLAN, made.to_json())
+    place.replace(GENERATION, made.to_json())
     assert run(search, path)["digest"] == whole["digest"]
     assert not Path(f"{path}.run").exists()
 
 
 def test_a_damaged_plan_is_named(search, tmp_path):
-    Location(f"{tmp_path / 's.zarr'}.run").replace(job.PLAN, b"{}")
+    Location(f"{tmp_path / 's.zarr'}.run").replace(GENERATION, b"{}")
     with pytest.raises(InputError, match="the plan of an interrupted generation cannot be read"):
         run(search, tmp_path / "s.zarr")
 

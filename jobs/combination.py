@@ -21,7 +21,8 @@ from scanner.interpretation import Exposure, Place, bound_model, events_per_rate
 from scanner.likelihoods.binned import BinnedProblem
 from scanner.likelihoods.combination import combine
 from scanner.likelihoods.strength import named_apart, scaled
-from scanner.limits import VETOED, method_settings, window_problem
+from scanner.limits import method_settings, window_problem
+from scanner.results import VETOED
 from scanner.stats import METHODS, Limits
 from scanner.windows.joint import parts, total_rate
 from scanner.windows.vetoes import vetoed

@@ -11,8 +11,8 @@ from scanner.constants import QUANTILES
 from scanner.definition import Search
 from scanner.interpretation import COUPLING, EXPECTED, bound_model, reference_of
 from scanner.islands import HIGH, LOW, OPEN, coupling_intervals
-from scanner.limits import VETOED, Results
 from scanner.quality import COMPARED, OUTLIER_MEANINGS, outliers
+from scanner.results import VETOED, Results
 from scanner.schema.statistics import Published
 from scanner.stats import METHOD_MEANINGS, STATUS_MEANINGS
 from scanner.stats.recovery import ATTEMPT_MEANINGS, RUNG_MEANINGS

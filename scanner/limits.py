@@ -17,13 +17,13 @@ from scanner.likelihoods.fit import fit
 from scanner.likelihoods.simultaneous import SimultaneousProblem
 from scanner.likelihoods.tabulated import Tables
 from scanner.models import MODELS
+from scanner.results import Results, backgrounds, leave_out, of_limits, peak_yields
 from scanner.seeds import window_keys
 from scanner.stats import METHODS, Limits, Settings
 from scanner.stats.envelope import with_envelope
 from scanner.stats.goodness import goodness_of_fit
-from scanner.stats.limits import NO_LIMIT
 from scanner.stats.order import CHOICES
-from scanner.stats.recovery import recover, rungs
+from scanner.stats.recovery import recover
 from scanner.stats.unbinned_envelope import with_unbinned_envelope
 from scanner.stats.unbinned_methods import unbinned_limits
 from scanner.windows.axes import Point
@@ -34,11 +34,7 @@ from scanner.windows.systematics import fixed_samples, window_nuisances, with_st
 from scanner.windows.unbinned import simultaneous_problem
 
 Floats = NDArray[np.float64]
-Results = dict[str, NDArray[np.generic]]
 
-RECORDS = ("fit_attempts", "fit_rung", "fit_quality_toys")
-VETOED = 250
-"""Status of a window whose mass the search leaves out."""
 NOWHERE: Point = MappingProxyType({})
 QUALITY = ("fit_quality", "fit_quality_toys")
 
@@ -128,7 +124,7 @@ def scan_block(
         "efficiency": efficiency,
         "resolution": grid.resolution[block],
     }
-    results |= _of_limits(limits) | _backgrounds(expected, problem.terms) | further
+    results |= of_limits(limits) | backgrounds(expected, problem.terms) | further
     results |= efficiency_error(expected.parts, mass, parameters)
     if expected.model.peaks.shape[1]:
         results["peak_yield"] = peak_yields(expected.model, limits.background_coefficients)
@@ -184,55 +180,6 @@ def _unbinned_limits(block: _Block, candidates: Sequence[Floats], memory: Memory
     most = engine.highest_terms(search, mass)
     orders = [unbinned(np.minimum(most, n)) for n in range(1, int(most.max()) + 1)]
     return with_unbinned_envelope(orders, settings, limits)
-
-
-def _of_limits(limits: Limits) -> Results:
-    """Return the variables of the cube that every method sets; no toys judge the fit yet."""
-    return {
-        "n_background": limits.n_background,
-        "signal_yield": limits.signal_yield,
-        "signal_yield_error": limits.signal_yield_error,
-        "counted_yield": limits.counted_yield,
-        "p_local": limits.p_local,
-        "z_local": limits.z_local,
-        "yield_limit": limits.yield_limit,
-        "yield_limit_expected": limits.expected,
-        "yield_limit_error": limits.yield_limit_error,
-        "yield_lower": limits.yield_lower,
-        "toys": limits.toys,
-        "toys_failed": limits.toys_failed,
-        "background_coefficients": limits.background_coefficients,
-        "fit_quality": limits.fit_quality,
-        "fit_quality_toys": np.zeros(len(limits.status), dtype=np.int64),
-        "status": limits.status,
-        "method": limits.method,
-        "fit_attempts": limits.attempts,
-        "fit_rung": rungs(limits),
-    }
-
-
-def _backgrounds(expected: BlockModel, terms: NDArray[np.int64]) -> Results:
-    """Return order and non-linear parameters of the background, (W,), or (W, C) for several channels.
-
-    A channel without a part in a window has the order −1 there.
-    """
-    orders = terms - 1 - (expected.model.peaks >= 0).sum(axis=1)
-    if len(expected.parts) == 1:
-        return {"background_order": orders} | {
-            f"background_{name}": values for name, values in expected.nonlinear[0].items()
-        }
-    each = [
-        np.where(part.on, model.terms - 1 - (model.peaks >= 0).sum(axis=1), -1)
-        for part, model in zip(expected.parts, expected.models, strict=True)
-    ]
-    names = {name: None for bends in expected.nonlinear for name in bends}
-    missing = np.full(len(terms), np.nan)
-    bends = {
-        f"background_{name}": np.stack([found.get(name, missing) for found in expected.nonlinear], axis=1)
-        for name in names
-    }
-    rates = np.stack([part.rate for part in expected.parts], axis=1)
-    return {"background_order": np.stack(each, axis=1), "channel_efficiency": rates} | bends
 
 
 def block_limits(search: Search, problem: BinnedProblem, mass: Floats, method: str) -> Limits:
@@ -327,35 +274,3 @@ def background_under(problem: BinnedProblem, model: engine.WindowModel) -> Float
     under = np.stack([expected[:, span].sum(axis=1) for span in model.spans], axis=1)
     events: Floats = np.maximum(under, 0.0)
     return events
-
-
-def peak_yields(model: engine.WindowModel, coefficients: Floats) -> Floats:
-    """Return the fitted events of the free peaks (W, P) from the background's coefficients (W, K)."""
-    places = np.maximum(model.peaks, 0)
-    found: Floats = np.where(model.peaks >= 0, np.take_along_axis(coefficients, places, axis=1), np.nan)
-    return found
-
-
-def leave_out(results: Results, vetoed: NDArray[np.bool_]) -> Results:
-    """Turn the results of vetoed windows into NaN with a status of their own; counts and efficiency stay."""
-    kept = {
-        "n_observed",
-        "efficiency",
-        "channel_efficiency",
-        "efficiency_error",
-        "resolution",
-        "status",
-        "method",
-        "background_order",
-    }
-    kept |= {"toys", "toys_failed", *RECORDS}
-    masked = {name: values if name in kept else _blank(values, vetoed) for name, values in results.items()}
-    masked["status"] = np.where(vetoed, np.uint8(VETOED), results["status"])
-    masked["method"] = np.where(vetoed, np.uint8(NO_LIMIT), results["method"])
-    return masked
-
-
-def _blank(values: NDArray[np.generic], rows: NDArray[np.bool_]) -> NDArray[np.generic]:
-    blank = np.array(values, dtype=np.float64)
-    blank[rows] = np.nan
-    return blank

@@ -11,7 +11,8 @@ from scipy.special import erf
 from scanner import shapes
 from scanner.definition import Search
 from scanner.interpretation import Exposure, Place, physics_limits
-from scanner.limits import NOWHERE, VETOED, Results, method_settings
+from scanner.limits import NOWHERE, method_settings
+from scanner.results import VETOED, Results
 from scanner.stats.counted import Counted, CountedLimits, counted_limits
 from scanner.stats.limits import NO_LIMIT
 from scanner.windows.axes import Point

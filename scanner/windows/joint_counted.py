@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from scanner.definition import Search
 from scanner.interpretation import Exposure, Place, physics_limits
 from scanner.likelihoods.binned import BinnedProblem
-from scanner.limits import NOWHERE, VETOED, Results, method_settings
+from scanner.limits import NOWHERE, method_settings
+from scanner.results import VETOED, Results
 from scanner.seeds import window_keys
 from scanner.stats.counted import COUNTED_METHODS, Counted, CountedLimits, counted_limits
 from scanner.stats.joint_counts import SAMPLING, JointCounts, joint_limits, joint_problem

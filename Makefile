@@ -25,7 +25,7 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The figures and tables of docs/statistics.md, from the code as it is.
+# The figures and tables of the statistics guide, from the code as it is.
 figures: $(READY)
 	$(BIN)/python -m scanner.plots.guide docs
 	$(BIN)/darkscan searches pages docs/searches

@@ -1,4 +1,4 @@
-"""The numbers of docs/statistics.md: examples small enough to be made anew at every change of the code."""
+"""The numbers of the statistics guide: examples small enough to be made anew at every change of the code."""
 
 from collections.abc import Callable, Mapping
 

@@ -1,4 +1,4 @@
-"""The figures of docs/statistics.md; `python -m scanner.plots.guide docs` makes them and its tables anew."""
+"""The figures of the statistics guide; `python -m scanner.plots.guide docs` makes them and its tables anew."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 from scipy.special import ndtr
 
 from scanner.guide import TABLES, counting, covering, spectra, windows
-from scanner.guide.tables import filled
+from scanner.guide.tables import filled, place
 from scanner.plots import files, frame, style
 from scanner.stats import look_elsewhere
 from scanner.stats.coverage import BACKGROUNDS
 
-TEXT = "statistics.md"
+TEXTS = ("statistics.md", "likelihoods.md")
 IMAGES = "images/statistics"
 COLOURS = (style.SIGNAL, style.BACKGROUND, *style.OVERLAYS[1:])
 
@@ -143,8 +143,11 @@ def main(folder: str) -> None:
     (docs / IMAGES).mkdir(parents=True, exist_ok=True)
     for name, draw in FIGURES.items():
         files.save(draw(), docs / IMAGES / f"{name}.svg")
-    text = docs / TEXT
-    text.write_text(filled(text.read_text(), {name: make() for name, make in TABLES.items()}))
+    tables = {name: make() for name, make in TABLES.items()}
+    for name in TEXTS:
+        text = (docs / name).read_text()
+        here = {table: made for table, made in tables.items() if place(table).search(text)}
+        (docs / name).write_text(filled(text, here))
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ from numba_stats import bernstein, crystalball_ex, norm, truncexpon
 from scanner import definition, engine, runnable, shapes
 from scanner.errors import InputError
 from scanner.interpretation import Exposure
-from scanner.limits import VETOED, scan_block, window_problem
+from scanner.limits import scan_block, window_problem
 from scanner.query import Limits  # noqa: F401 - registers the accessor
+from scanner.results import VETOED
 
 HUNT = """
 extends: bump_hunt

@@ -9,13 +9,13 @@ import pytest
 from scanner.cube import VARIABLES
 from scanner.guide import TABLES, counting, spectra, windows
 from scanner.guide.tables import Table, filled, place
-from scanner.limits import VETOED
 from scanner.plots import guide
+from scanner.results import VETOED
 from scanner.stats import METHODS, STATUS_MEANINGS, auto, look_elsewhere, order
 from scanner.stats.settings import PRIORS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-TEXT = (DOCS / "statistics.md").read_text()
+TEXT = "\n\n".join((DOCS / name).read_text() for name in guide.TEXTS)
 SLOW = {"methods", "elsewhere", "priors", "orders", "limits"}
 """Tables that take many seconds of a busy machine."""
 NUMBER = re.compile(r"-?\d+\.?\d*(?:e-?\d+)?")

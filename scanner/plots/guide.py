@@ -1,4 +1,4 @@
-"""The figures of the statistics guide; `python -m scanner.plots.guide docs` makes them and its tables anew."""
+"""The figures of the statistics guide; `python -m scanner.plots.guide docs` makes them and its tables."""
 
 import sys
 from collections.abc import Callable, Mapping

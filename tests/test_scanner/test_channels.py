@@ -8,8 +8,9 @@ from scanner import cube as cubes
 from scanner import definition, engine, runnable
 from scanner.errors import InputError
 from scanner.interpretation import Exposure
-from scanner.limits import VETOED, scan_block, window_problem
+from scanner.limits import scan_block, window_problem
 from scanner.projection import project
+from scanner.results import VETOED
 from scanner.shapes import chebyshev_integrals, signal_integrals
 
 # pyhf 0.7 checks workspaces by a class that jsonschema calls old.

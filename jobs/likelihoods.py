@@ -14,7 +14,7 @@ from scanner.errors import InputError
 from scanner.likelihoods.binned import BinnedProblem
 from scanner.limits import window_problem
 from scanner.studies.injected import at_point
-from scanner.windows.axes import Point, outer_points
+from scanner.windows.axes import Point, outer_axes, outer_points, window_axes
 from scanner.windows.joint_counted import counting_problem
 from scanner.windows.stated import stated_problem
 from storage.locations import Location
@@ -90,8 +90,13 @@ def windows_at(run: Run, at: Mapping[str, float], configuration: str | None = No
     Raises
     ------
     InputError
-        For an unknown configuration, naming those there are.
+        For an unknown configuration or axis, naming those there are.
     """
+    axes = [axis.name for axis in (*window_axes(run.search), *outer_axes(run.search))]
+    if unknown := [name for name in at if name not in axes]:
+        raise InputError(
+            f"no axis {', '.join(map(repr, unknown))} of windows: take some of {', '.join(axes)}"
+        )
     names = [c.name for c in run.search.configurations]
     if configuration is not None and configuration not in names:
         raise InputError(f"no configuration {configuration!r}: take one of {', '.join(names)}")

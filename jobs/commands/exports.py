@@ -1,7 +1,7 @@
 """`darkscan export` and `combine`: cubes for other tools, and of several searches."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -38,8 +38,8 @@ def export(
     if form == "csv":
         typer.echo(f"{output}: {counted(exports.write_table(found, output), 'row')}")
         return
-    place = {name: value for name, value in place_of(found, at).items() if name in found.dims}
-    count = exports.write_likelihoods(cube, form, output, at=place, configuration=configuration or None)
+    where: dict[str, Any] = {"at": place_of(found, at), "configuration": configuration or None}
+    count = exports.write_likelihoods(cube, form, output, **where)
     typer.echo(f"{output}: {counted(count, 'file')}")
 
 

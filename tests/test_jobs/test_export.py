@@ -53,5 +53,8 @@ def test_table_holds_the_cube(cube, darkscan, tmp_path):
 def test_bad_exports_are_refused(cube, refused, tmp_path):
     place, _ = cube
     assert "take one of pyhf, hs3, csv" in refused("export", place, "--format", "xml", "-o", tmp_path / "o")
+    for name in ("mass", "configuration"):
+        message = refused("export", place, "--format", "pyhf", "-o", tmp_path / "o", "--at", f"{name}=2")
+        assert f"no axis '{name}' of windows: take some of m" in message
     (tmp_path / "cube.zarr.run").rename(tmp_path / "elsewhere")
     assert "scan again" in refused("export", place, "--format", "pyhf", "-o", tmp_path / "o")

@@ -69,6 +69,7 @@ def run_all(
     output: Annotated[Path, typer.Option("-o", "--output", help="A folder for events, cubes and plots.")],
     names: Annotated[list[str] | None, typer.Argument(help="Searches; all built-in ones if empty.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Few events and few masses.")] = False,
+    events: Annotated[float, typer.Option(help="Produced events of a search at most.")] = 1e8,
     workers: Workers = 0,
     json: Json = False,
 ) -> None:
@@ -77,7 +78,12 @@ def run_all(
 
     with executor(workers) as chosen:
         found = catalogue.run_all(
-            output, chosen, names=names or (), quick=quick, say=lambda text: typer.echo(text, err=True)
+            output,
+            chosen,
+            names=names or (),
+            quick=quick,
+            events=events,
+            say=lambda text: typer.echo(text, err=True),
         )
     (output / "index.html").write_text(catalogue.page(found), encoding="utf-8")
     if json:

@@ -26,6 +26,8 @@ from scanner.windows.axes import outer_axes, window_axes
 from storage.errors import StorageError
 
 SEED = 20
+FULL_EVENTS = 1e8
+"""Produced events of a search at most; `ap_vis` alone has more at its luminosity, 1.5·10⁹."""
 QUICK_EVENTS = 2e5
 """Produced events of a reduced search, all processes together."""
 QUICK_SIGNALS = 8000
@@ -65,6 +67,7 @@ def run_all(
     *,
     names: Sequence[str] = (),
     quick: bool = False,
+    events: float = FULL_EVENTS,
     say: Callable[[str], None] = lambda _: None,
 ) -> list[Outcome]:
     """Run searches one after the other; one that fails does not keep the others from running.
@@ -77,6 +80,8 @@ def run_all(
         Searches; all that are `runnable` if empty.
     quick : bool
         Whether to take few events and few points of each grid.
+    events : float
+        Produced events of a search at most, all processes together, where it is not `quick`.
     say : callable
         Gets a sentence before each search.
     """
@@ -85,14 +90,15 @@ def run_all(
     for name in names or runnable():
         search = definition.load(name)
         say(f"{name}: {search.title}")
-        found.append(_outcome(search, folder, executor, quick))
+        found.append(_outcome(search, folder, executor, quick, events))
     return found
 
 
-def _outcome(search: Search, folder: Path, executor: Executor, quick: bool) -> Outcome:
+def _outcome(search: Search, folder: Path, executor: Executor, quick: bool, events: float) -> Outcome:
     begun = time.monotonic()
     try:
-        cube = run(reduced(search) if quick else search, folder, executor, quick)
+        small = reduced(search) if quick else search
+        cube = run(small, folder, executor, QUICK_EVENTS if quick else events)
         picture = folder / f"{search.name}.png"
         plots.save(plots.overview_plot(drawn(cube)), picture)
     except (InputError, StorageError, IncompleteError) as error:
@@ -117,18 +123,18 @@ def _outcome(search: Search, folder: Path, executor: Executor, quick: bool) -> O
 def picture(search: Search, image: Path, executor: Executor) -> None:
     """Draw the limits of a search from a reduced run into a small image."""
     with TemporaryDirectory() as folder:
-        cube = run(reduced(search, PICTURE_MASSES, PICTURE_PLANE), Path(folder), executor, quick=True)
+        cube = run(reduced(search, PICTURE_MASSES, PICTURE_PLANE), Path(folder), executor, QUICK_EVENTS)
         plots.save_small(plots.overview_plot(drawn(cube)), image)
 
 
-def run(search: Search, folder: Path, executor: Executor, quick: bool) -> xr.Dataset:
-    """Generate the events of a search and scan them; what is there already is taken."""
+def run(search: Search, folder: Path, executor: Executor, events: float) -> xr.Dataset:
+    """Generate the events of a search, at most so many, and scan them; what is there already is taken."""
     store, cube = str(folder / f"{search.name}_events.zarr"), str(folder / f"{search.name}.zarr")
     options = Options(search.method.limit)
     if not engine.reads(search):
         return scan(search, "", cube, executor=executor, options=options, overwrite=True)
     if not Path(store).exists() or Path(f"{store}.run").exists():
-        luminosity = quick_luminosity(search) if quick else search.luminosity
+        luminosity = quick_luminosity(search, events)
         generate(search, store, executor=executor, luminosity=luminosity, seed=SEED)
     return scan(search, store, cube, executor=executor, options=options, overwrite=True)
 

@@ -49,6 +49,16 @@ def test_a_reduced_search_keeps_its_ends():
     assert 0.0 < catalogue.quick_luminosity(search) <= search.luminosity
 
 
+def test_all_but_one_search_run_in_full_at_their_luminosity():
+    searches = {name: definition.load(name) for name in catalogue.runnable()}
+    small = {
+        name
+        for name, search in searches.items()
+        if catalogue.quick_luminosity(search, catalogue.FULL_EVENTS) < search.luminosity
+    }
+    assert small == {"ap_vis"}
+
+
 def test_a_search_that_fails_is_reported_and_the_others_run(tmp_path):
     (tmp_path / "zp_mumu_events.zarr").mkdir()
     (tmp_path / "zp_mumu_events.zarr" / "zarr.json").write_text("{}")
@@ -58,7 +68,7 @@ def test_a_search_that_fails_is_reported_and_the_others_run(tmp_path):
 
 
 def test_a_defect_is_told_from_a_wrong_input_and_the_others_run(darkscan, tmp_path, monkeypatch):
-    def broken(search):
+    def broken(search, events):
         return 1.0 / len(search.vetoes) if search.name == "zp_mumu" else 1e-9
 
     monkeypatch.setattr(catalogue, "quick_luminosity", broken)

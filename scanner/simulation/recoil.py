@@ -17,6 +17,7 @@ from scanner.simulation import detector, initial_state, kinematics, tau_decays
 from scanner.simulation.base import Columns, Parameters, Process, StatedSize, as_columns
 from scanner.simulation.radiated import emitted
 from scanner.simulation.signals import mass_between, signal_cross_section
+from scanner.simulation.two_photons import LOWEST_W
 from scanner.simulation.weighted import Reaction
 
 Array = NDArray[np.float64]
@@ -30,8 +31,6 @@ RECOIL_COLUMNS = {
 transverse momentum in the centre of mass; identified muons and electrons."""
 LOWEST = {"mu_mu": 1.0, "tau_tau": 2.0 * MASS_TAU * 1.001}
 """Least mass of a pair that is made [GeV]."""
-LOWEST_W = 0.5
-"""Least mass of the muons of two virtual photons [GeV]."""
 
 
 def candidates(leptons: Array, kinds: Kinds, sqrt_s: float, rng: Generator) -> Columns:

@@ -11,10 +11,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from scanner.constants import ALPHA, HBARC2, MASS_ELECTRON, MASS_MUON
-from scanner.simulation import detector, initial_state, kinematics, radiative
+from scanner.constants import MASS_MUON
+from scanner.simulation import detector, kinematics, radiative, two_photons
 from scanner.simulation.radiative_events import Region, pair_along, pair_density, squared_masses
-from scanner.simulation.recoil import LOWEST_W, BackgroundOfMuons, seen
+from scanner.simulation.recoil import BackgroundOfMuons, seen
 from scanner.simulation.single_photon import escape
 from scanner.simulation.weighted import Reaction
 
@@ -63,79 +63,6 @@ def lost_photon(uniform: Array, sqrt_s: float) -> tuple[Array, Array]:
     return turned, np.where(kept(turned, sqrt_s), weight, 0.0)
 
 
-def two_photons(uniform: Array, sqrt_s: float, least: float = 0.0) -> tuple[Array, Array, Array]:
-    """Map points (8, n) to μ⁻, μ⁺ and e⁻, e⁺ (2, 4, n), z along the electron, and weights [fb].
-
-    Equivalent photons by x and Q² (V. Budnev et al., Phys. Rept. 15, 181 (1975), eq. 6.17b before its
-    integral), where electrons get p_T² = (1 − x)(Q² − Q²_min); the muons recoil against both.
-    The harder of both photons has a Q² of `least` [GeV²] or more.
-    """
-    s, span = sqrt_s**2, 2 * math.log(0.98 * sqrt_s / LOWEST_W)
-    square = LOWEST_W**2 * np.exp(span * uniform[0])
-    reach = np.log(s / square)
-    first = square / s * np.exp(reach * uniform[1])
-    x = np.clip(np.stack([first, square / s / first]), 1e-12, 1 - 1e-9)
-    beta = np.sqrt(1 - 4 * MASS_MUON**2 / square)
-    slope = np.arctanh(beta)
-    bc = np.tanh(slope * (2 * uniform[2] - 1))
-    shape = (1 - bc**4 + 2 * (1 - beta**2) * (beta**2 - bc**2)) / (1 - bc**2)
-    density = 2 * math.pi * ALPHA**2 / square * HBARC2 * shape * 2 * slope
-    # The harder leg comes first, and is that of the electron in half of the points.
-    swapped = uniform[7] < 0.5
-    (first_pt, first_flux), (other_pt, other_flux) = (
-        _photon_of(x[leg], square, np.where(hard, uniform[4], uniform[5]), np.where(hard, least, 0.0))
-        for leg, hard in enumerate((~swapped, swapped))
-    )
-    ordered = np.where((first_pt > other_pt) != swapped, 2.0, 0.0)
-    turn = 2 * math.pi * uniform[6]
-    pushed = np.stack([first_pt, 0.0 * turn]), other_pt * np.stack([np.cos(turn), np.sin(turn)])
-    pair = _recoiling(square, bc / beta, 2 * math.pi * uniform[3], x, -pushed[0] - pushed[1])
-    electrons = np.stack([_electron(x[leg], pushed[leg], 1 - 2 * leg, sqrt_s) for leg in (0, 1)])
-    both = _turned_about(np.concatenate([pair, electrons]), 4 * math.pi * uniform[7])
-    weight = x[0] * x[1] * first_flux * other_flux * density * span * reach * ordered
-    return both[:2], both[2:], weight
-
-
-def _photon_of(x: Array, square: Array, uniform: Array, least: Array) -> tuple[Array, Array]:
-    """Draw Q² of a photon; returns p_T of its electron, and its flux per unit of x over the density of Q²."""
-    lowest = MASS_ELECTRON**2 * x * x / (1 - x)
-    start = np.maximum(lowest, least)
-    span = np.log(np.maximum((square / 4 + MASS_MUON**2) / start, 1.0))
-    q2 = start * np.exp(span * uniform)
-    flux = ALPHA / (2 * math.pi) * ((1 + (1 - x) ** 2) / x - 2 * MASS_ELECTRON**2 * x / q2) * span
-    return np.sqrt((1 - x) * np.maximum(q2 - lowest, 0.0)), flux
-
-
-def _recoiling(square: Array, c: Array, phi: Array, x: Array, push: Array) -> Array:
-    """Return the muons (2, 4, n) of a pair with a transverse momentum (2, n), whose mass and p_z are kept."""
-    beta = np.sqrt(np.maximum(1 - 4 * MASS_MUON**2 / square, 0))
-    energy, flight = np.sqrt(square)[None] / 2, kinematics.direction(c, phi)
-    along = initial_state.boost_along_beam(
-        np.concatenate([np.sqrt(square)[None], np.zeros((3, len(square)))]), x
-    )
-    total = np.stack([along[0], push[0], push[1], along[3]])
-    total[0] = np.sqrt(along[0] ** 2 + np.sum(push**2, axis=0))
-    rest = [np.concatenate([energy, sign * energy * beta * flight]) for sign in (1, -1)]
-    return np.stack([kinematics.boost_with(p, total, np.sqrt(square)) for p in rest])
-
-
-def _electron(x: Array, push: Array, sign: int, sqrt_s: float) -> Array:
-    """Return an electron (4, n) that keeps 1 − x of its energy, with a transverse momentum (2, n)."""
-    energy = (1 - x) * sqrt_s / 2
-    along = np.sqrt(np.maximum(energy**2 - np.sum(push**2, axis=0), 0.0))
-    return np.stack([energy, push[0], push[1], sign * along])
-
-
-def _turned_about(momenta: Array, phi: Array) -> Array:
-    """Turn momenta (P, 4, n) about z by angles (n,)."""
-    cosine, sine = np.cos(phi), np.sin(phi)
-    first, second = (
-        momenta[:, 1] * cosine - momenta[:, 2] * sine,
-        momenta[:, 1] * sine + momenta[:, 2] * cosine,
-    )
-    return np.stack([momenta[:, 0], first, second, momenta[:, 3]], axis=1)
-
-
 def unseen(electrons: Array) -> Flags:
     """Tell which pairs of electrons (2, 4, n) are both before or behind the calorimeter."""
     low, high = np.radians([detector.CALORIMETER.theta[0][0], detector.CALORIMETER.theta[-1][1]])
@@ -143,12 +70,35 @@ def unseen(electrons: Array) -> Flags:
     return np.asarray(np.all((theta < low) | (theta > high), axis=0))
 
 
+def steepest() -> tuple[float, float]:
+    """Return largest angles [rad] of unseen electrons and positrons to their beams, in the centre of mass."""
+    azimuth = np.linspace(0, 2 * math.pi, 3601)
+    ends = ((detector.CALORIMETER.theta[0][0], 1), (detector.CALORIMETER.theta[-1][1], -1))
+    found = []
+    for theta, sign in ends:
+        flight = kinematics.direction(np.full_like(azimuth, math.cos(math.radians(theta))), azimuth)
+        edge = kinematics.to_centre_of_mass(np.concatenate([np.ones((1, len(azimuth))), flight]))
+        turned = kinematics.turn_from_beam(edge)
+        found.append(float(np.max(kinematics.polar_angle(turned * [[1], [1], [1], [sign]]))))
+    return found[0] * 1.001, found[1] * 1.001  # an angle between two of these points is larger by 1e-6
+
+
+LOST = two_photons.Electrons(LEAST_PT, steepest())
+"""Electrons that may be lost while the muons have enough transverse momentum."""
+
+
+def _most_of_lost_electrons(uniform: Array, sqrt_s: float) -> Array:
+    """Map points (8, n) to weights [fb] before the cuts of the detector."""
+    return two_photons.points(uniform, sqrt_s, LOST).weight
+
+
 def lost_electrons(uniform: Array, sqrt_s: float) -> tuple[Array, Array]:
     """Map points (8, n) to the muons (2, 4, n) that are made and weights [fb]."""
-    pair, electrons, weight = two_photons(uniform, sqrt_s, (LEAST_PT / 2) ** 2)
+    found = two_photons.points(uniform, sqrt_s, LOST)
+    pair, electrons = two_photons.momenta(found, 4 * math.pi * uniform[7], sqrt_s)
     turned = kinematics.turn_to_beam(pair)
-    found = kept(turned, sqrt_s) & unseen(kinematics.turn_to_beam(electrons))
-    return turned, np.where(found, weight, 0.0)
+    seen = kept(turned, sqrt_s) & unseen(kinematics.turn_to_beam(electrons))
+    return turned, np.where(seen, found.weight, 0.0)
 
 
 class MuMuPhotonLost(BackgroundOfMuons):
@@ -175,4 +125,4 @@ class EEMuMuLost(BackgroundOfMuons):
         "are before or behind the calorimeter; muons above 0.5 GeV of mass in the drift chamber, with "
         "0.8 GeV of transverse momentum against 25 to 136 degrees; detector parametrised by defaults"
     )
-    reaction: ClassVar[Reaction] = Reaction("e_e_mu_mu_lost", 8, 2, lost_electrons)
+    reaction: ClassVar[Reaction] = Reaction("e_e_mu_mu_lost", 8, 2, lost_electrons, _most_of_lost_electrons)

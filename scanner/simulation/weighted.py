@@ -53,12 +53,16 @@ class Reaction:
     trial
         Maps points (dimensions, n) and √s [GeV] to four-momenta (particles, 4, n) [GeV] in the centre of
         mass, x y z as the generator's frame, and weights (n,) [fb] whose mean is the cross section.
+    weigh
+        Maps the same points to weights (n,) that a cut of `trial` may set to zero, where they are known at
+        less work than momenta: only points that they accept are made.
     """
 
     name: str
     dimensions: int
     particles: int
     trial: Callable[[Array, float], tuple[Array, Array]]
+    weigh: Callable[[Array, float], Array] | None = None
 
     def integral(self, sqrt_s: float) -> Integral:
         """Return cross section and bound, the same in every process."""
@@ -72,8 +76,13 @@ class Reaction:
         integral = self.integral(sqrt_s)
 
         def propose(n: int) -> tuple[Array, Array]:
-            momenta, weight = _stretched(self, integral.grid, rng.random((self.dimensions, n)), sqrt_s)
-            return momenta.reshape(-1, n), weight - integral.bound * rng.random(n)
+            x, jacobian = _stretch(integral.grid, rng.random((self.dimensions, n)))
+            least = integral.bound * rng.random(n) / jacobian
+            if self.weigh is not None:
+                likely = self.weigh(x, sqrt_s) > least
+                x, least = x[:, likely], least[likely]
+            momenta, weight = self.trial(x, sqrt_s)
+            return momenta.reshape(4 * self.particles, -1), weight - least
 
         efficiency = integral.cross_section / integral.bound
         drawn = accept_reject(propose, events, efficiency=efficiency, width=4 * self.particles)
@@ -82,11 +91,14 @@ class Reaction:
 
 def _stretch(grid: Array, uniform: Array) -> tuple[Array, Array]:
     """Map points of the unit cube by the grid; returns them and the Jacobian."""
-    place = uniform * CELLS
-    cell = np.minimum(place.astype(np.int64), CELLS - 1)
-    width = np.take_along_axis(np.diff(grid, axis=1), cell, axis=1)
-    x = np.take_along_axis(grid, cell, axis=1) + (place - cell) * width
-    return np.minimum(x, 1 - 1e-16), np.prod(width * CELLS, axis=0)
+    x, jacobian = np.empty_like(uniform), np.ones(uniform.shape[1])
+    for axis, edges in enumerate(grid):  # one by one: they stay in the cache
+        place = uniform[axis] * CELLS
+        cell = np.minimum(place.astype(np.int64), CELLS - 1)
+        width = np.diff(edges)[cell]
+        x[axis] = edges[cell] + (place - cell) * width
+        jacobian *= width * CELLS
+    return np.minimum(x, 1 - 1e-16), jacobian
 
 
 def _stretched(reaction: Reaction, grid: Array, uniform: Array, sqrt_s: float) -> tuple[Array, Array]:

@@ -12,6 +12,7 @@ from scanner.simulation import (
     radiative_events,
     recoil_lost,
     single_photon,
+    two_photons,
 )
 from scanner.simulation.sampling import generator
 
@@ -33,10 +34,16 @@ def polar(photon):
     return np.degrees(kinematics.polar_angle(kinematics.to_laboratory(photon)))
 
 
+def everywhere(draw):
+    """Return muons, electrons and weights of two virtual photons in all of phase space."""
+    found = two_photons.points(draw, SQRT_S, two_photons.Electrons())
+    return *two_photons.momenta(found, 4 * np.pi * draw[7], SQRT_S), found.weight
+
+
 def test_muons_of_two_photons_have_the_total_of_the_collinear_generator():
     """18.7 nb above 0.5 GeV: transverse momenta move events, and make or lose none."""
     draw = np.random.default_rng(2).random((8, POINTS))
-    pair, electrons, weight = recoil_lost.two_photons(draw, SQRT_S)
+    pair, electrons, weight = everywhere(draw)
     value, error = mean(weight)
     assert error < 0.01 * value
     assert value == pytest.approx(18.7e6, abs=4 * error)
@@ -50,7 +57,7 @@ def test_electrons_that_are_made_are_those_of_all_phase_space_that_pass():
     """Sizes and shapes of the filtered generation, beside a cut on points of all of phase space."""
     rng, sums = np.random.default_rng(3), []
     for _ in range(4):
-        pair, electrons, weight = recoil_lost.two_photons(rng.random((8, POINTS)), SQRT_S)
+        pair, electrons, weight = everywhere(rng.random((8, POINTS)))
         turned = kinematics.turn_to_beam(pair)
         kept = recoil_lost.kept(turned, SQRT_S) & recoil_lost.unseen(kinematics.turn_to_beam(electrons))
         mass2, push = recoil(turned[:, :, kept])
@@ -64,6 +71,18 @@ def test_electrons_that_are_made_are_those_of_all_phase_space_that_pass():
         average = np.average(all_of_it, weights=weight)
         spread = np.sqrt(np.sum((weight * (all_of_it - average)) ** 2)) / weight.sum()
         assert np.mean(made) == pytest.approx(average, abs=4 * np.hypot(spread, np.std(made) / np.sqrt(1500)))
+
+
+def test_angles_of_lost_electrons_hold_all_that_the_calorimeter_misses():
+    """Massless electrons in all directions: none is lost at a larger angle, one at nearly as large a one."""
+    flight = kinematics.isotropic(np.random.default_rng(6), POINTS)
+    turned = np.concatenate([np.ones((1, POINTS)), flight])
+    inside = kinematics.turn_to_beam(turned)
+    for sign, widest in zip((1, -1), recoil_lost.LOST.widest, strict=True):
+        along = np.where(sign * flight[2] > 0, 1.0, np.nan)
+        lost = recoil_lost.unseen(np.stack([inside, inside]))
+        angle = np.nanmax(np.where(lost, np.arccos(sign * flight[2]), np.nan) * along)
+        assert 0.98 * widest < angle < widest
 
 
 def test_photons_between_parts_of_the_calorimeter_are_those_of_the_generator_of_seen_ones():

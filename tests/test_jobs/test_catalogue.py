@@ -8,12 +8,8 @@ from jobs.searches import catalogue
 from scanner import definition
 from storage import cubes
 
-LONG = ("alp_inv",)
-"""Searches that take half a minute here, and whose events are those of another one."""
-NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in catalogue.runnable()]
 
-
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", catalogue.runnable())
 def test_every_search_runs_end_to_end(name, tmp_path):
     (outcome,) = catalogue.run_all(tmp_path, SerialExecutor(), names=[name], quick=True)
     assert outcome.error == ""

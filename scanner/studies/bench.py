@@ -49,7 +49,7 @@ class Bench:
         What the seeds follow from.
     include : str
         Systematics that enter the likelihoods, a key of `scanner.windows.systematics.INCLUDED`. Toys have
-        all nuisances at 0 and global observables that fluctuate around it.
+        all nuisances at 0 and global observables that fluctuate around it, template statistics among them.
     """
 
     search: Search
@@ -152,10 +152,15 @@ class Bench:
         return replace(problem, nuisances=self._observed(problem.nuisances, toy))
 
     def _observed(self, nuisances: Nuisances, toy: int) -> Nuisances:
-        """Throw global observables: a toy is one experiment, and has one of each for all its windows."""
+        """Throw global observables: a toy is one experiment, and has one of each for all its windows.
+
+        The statistics of templates are observables too: a toy stands for other simulated samples.
+        """
         key = key_of(self.identity, "observables")
-        values = normal_numbers(key, toy, len(nuisances.names))
-        return replace(nuisances, observed=np.tile(values, (nuisances.windows, 1)))
+        values = normal_numbers(key, toy, len(nuisances.names) + nuisances.statistics.shape[1])
+        observed, luck = np.split(values, [len(nuisances.names)])
+        measured = 1.0 + nuisances.statistics * luck
+        return replace(nuisances, observed=np.tile(observed, (nuisances.windows, 1)), measured=measured)
 
     def fits(self, counts: Floats, toy: int | None = None) -> Limits:
         """Fit counts (W, B), of a toy or of an Asimov data set, as a scan does, without setting limits."""

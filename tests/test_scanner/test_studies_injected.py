@@ -7,6 +7,8 @@ import pytest
 from scipy import optimize, stats
 
 from scanner import definition, engine
+from scanner.likelihoods.binned import BinnedProblem
+from scanner.likelihoods.nuisances import Nuisances
 from scanner.stats.experiment import CountingData
 from scanner.studies import counts, injected
 
@@ -131,3 +133,29 @@ def test_published_counts_with_their_systematics_come_back():
     found = injected.fitted_pulls(made, 100.0, 100)
     assert abs(found.pull_mean) < 0.2
     assert found.fitted_mean == pytest.approx(100.0, abs=5.0)
+
+
+def test_toys_of_templates_stand_for_other_simulated_samples(bench):
+    """Without that, an error that holds the statistics of templates is wider than the toys' spread."""
+    flat = np.full(8, 900.0)
+    effects = Nuisances.none(1, 0, 8)
+    effects = replace(
+        effects,
+        norm=np.zeros((1, 0, 2, 2)),
+        fixed=flat[None, None],
+        statistics=np.full((1, 8), 0.06),
+        uncertain=np.array([False, True]),
+    )
+    peak = np.where(np.arange(8) == 3, 0.6, 0.4 / 7)
+    problem = BinnedProblem(flat[None], peak[None], np.empty((1, 0, 8)), nuisances=effects)
+
+    class Templates(injected.StatedBench):
+        def _build(self, counts):
+            return problem
+
+    part = bench[1].grid
+    made = Templates(bench[1].search, part, np.array([0]), 0, {injected.MODEL: flat[None]}, "templates")
+    found = injected.fitted_pulls(made, 400.0, 200)
+    assert found.toys == 200
+    assert abs(found.pull_mean) < 0.25
+    assert found.pull_width == pytest.approx(1.0, abs=0.15)  # 0.5 from the counts alone

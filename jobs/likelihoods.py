@@ -20,6 +20,7 @@ from scanner.windows.stated import stated_problem
 from storage.locations import Location
 
 Coordinates = Mapping[str, NDArray[np.float64]]
+Flags = NDArray[np.bool_]
 
 
 def open_cube_run(cube: str) -> Run:
@@ -37,37 +38,61 @@ def open_cube_run(cube: str) -> Run:
 
 
 @dataclass(frozen=True)
+class Spot:
+    """One configuration of a run, at one point of the outer axes."""
+
+    configuration: int
+    index: int
+    point: Point
+
+
+def block_problem(run: Run, spot: Spot, region: str, windows: slice) -> tuple[BinnedProblem, Flags]:
+    """Return the likelihoods of a block of W windows, of a signal of one event, in all channels together.
+
+    An unbinned search has those of its candidates in the bins of its windows.
+
+    Returns
+    -------
+    problem : BinnedProblem
+    known : (W,) bool
+        Where there is a likelihood: counting windows may have no background, or be left out.
+    """
+    search = run.at(spot.configuration, spot.index)
+    here = at_point(search, spot.configuration, spot.point)
+    if run.counting:
+        rows = fits.region_rows(run, region, spot.configuration, windows)
+        return counting_problem(here, run.counting[region], *rows, windows)
+    if engine.stated(run.search):
+        (chosen,) = here.configurations
+        names, known = ("", chosen.name), chosen.parameters
+        laid = run.grids[region]
+        problem, _ = stated_problem(here, laid, windows, parameters=known, names=names, include="everything")
+    else:
+        grid = run.grid(region, spot.configuration)
+        counts = fits.region_counts(run, region, spot.configuration, windows)
+        problem, _ = window_problem(here, grid, counts, windows, configuration=0, include="everything")
+    return problem, np.ones(problem.windows, dtype=np.bool_)
+
+
+@dataclass(frozen=True)
 class WindowAt:
     """One window of a run, in one configuration and at one point of the outer axes."""
 
     region: str
-    configuration: int
-    index: int
-    point: Point
+    spot: Spot
     window: int
 
     def problem(self, run: Run) -> BinnedProblem | None:
         """Return its likelihood, a problem of one window; None where a counting window has none."""
-        windows = slice(self.window, self.window + 1)
-        search = run.at(self.configuration, self.index)
-        here = at_point(search, self.configuration, self.point)
-        if run.counting:
-            rows = fits.region_rows(run, self.region, self.configuration, windows)
-            return counting_problem(here, run.counting[self.region], *rows, windows)
-        if engine.stated(run.search):
-            (chosen,) = here.configurations
-            names, known = ("", chosen.name), chosen.parameters
-            laid = run.grids[self.region]
-            return stated_problem(here, laid, windows, parameters=known, names=names, include="everything")[0]
-        grid = run.grid(self.region, self.configuration)
-        counts = fits.region_counts(run, self.region, self.configuration, windows)
-        return window_problem(here, grid, counts, windows, configuration=0, include="everything")[0]
+        problem, known = block_problem(run, self.spot, self.region, slice(self.window, self.window + 1))
+        return problem if known[0] else None
 
     def label(self, run: Run) -> str:
         """Return what names it: configuration, region, masses, and the values of the outer axes."""
         places = [f"{values[self.window]:.6g}" for values in coordinates(run, self.region).values()]
-        outer = [f"{name}={value:.6g}" for name, value in self.point.items()]
-        return "-".join([run.search.configurations[self.configuration].name, self.region, *places, *outer])
+        outer = [f"{name}={value:.6g}" for name, value in self.spot.point.items()]
+        name = run.search.configurations[self.spot.configuration].name
+        return "-".join([name, self.region, *places, *outer])
 
 
 def coordinates(run: Run, region: str) -> Coordinates:
@@ -108,7 +133,7 @@ def windows_at(run: Run, at: Mapping[str, float], configuration: str | None = No
             if configuration in (None, name):
                 for index in near:
                     for window in chosen:
-                        yield WindowAt(region, number, int(index), points[index], int(window))
+                        yield WindowAt(region, Spot(number, int(index), points[index]), int(window))
 
 
 def _regions(run: Run, at: Mapping[str, float]) -> dict[str, NDArray[np.int64]]:

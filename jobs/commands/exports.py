@@ -48,14 +48,19 @@ def combine(
     output: Annotated[str, typer.Option("-o", "--output", help="The cube to write.")],
     method: Annotated[str, typer.Option(help="auto, asymptotic or toys.")] = "auto",
     share: Annotated[str, typer.Option(help="Systematics that are one for all, such as a,b.")] = "",
+    of: Annotated[
+        str, typer.Option(help="What is shared: coupling, rate, or an interpretation of the first search.")
+    ] = "coupling",
+    configuration: Annotated[str, typer.Option(help="The one to take of searches with several.")] = "",
     json: Json = False,
 ) -> None:
-    """Combine searches for one coupling in one cube, with a shared strength."""
-    from jobs import combination
+    """Combine searches for one coupling, or one rate, in one cube with a shared strength."""
+    from jobs.combining.combination import combination
     from jobs.commands.scans import describe, show
 
     shared = [name.strip() for name in share.split(",") if name.strip()]
-    cube = combination.combination(cubes, output, method=method, shared=shared)
+    chosen = configuration or None
+    cube = combination(cubes, output, method=method, shared=shared, of=of, configuration=chosen)
     report = describe(cube) | {"cube": output, "searches": int(cube["searches"].max())}
     if json:
         print_json(report)

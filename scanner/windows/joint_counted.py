@@ -154,23 +154,23 @@ def counting_problem(
     counts: Sequence[Integers],
     simulated: Sequence[Sequence[Simulated]],
     block: slice,
-) -> BinnedProblem | None:
-    """Return the likelihood of one window of a search of one configuration; None where nothing is counted.
+) -> tuple[BinnedProblem, Flags]:
+    """Return the likelihoods of W windows of a search of one configuration, and where there are any, (W,).
 
-    Parameters are those of `count_channels`, in one channel or several; `block` is a single window.
+    Parameters are those of `count_channels`, in one channel or several. Windows that are not scanned, are
+    vetoed or have no background have none.
     """
     (chosen,) = search.configurations
     if len(counts) > 1:
         joint, channels = joint_experiments(search, grid, counts, simulated, block, chosen.parameters)
-        used = any(channel.on.any() for channel in channels)
+        used = np.any([channel.on for channel in channels], axis=0)
     else:
         counted, background = experiments(search, grid, counts[0], block, simulated[0], chosen.parameters)
-        share = containment(search, grid, block, chosen.parameters)[:, None]
+        used = ~background.missing
+        share = np.where(used, containment(search, grid, block, chosen.parameters), 1.0)[:, None]
         keys = window_keys("", chosen.name, grid.region, block)
         joint = JointCounts([counted], share, counted.efficiency_error, keys)
-        used = not background.missing.any()
-    inside = grid.inside[block].all() and not vetoed(search, grid.mass(block)).any()
-    return joint_problem(joint) if used and inside else None
+    return joint_problem(joint), used & grid.inside[block] & ~vetoed(search, grid.mass(block))
 
 
 def joint_experiments(

@@ -3,13 +3,16 @@
 import numpy as np
 import pytest
 
-from jobs.combination import combination
+from jobs.combining.combination import combination
 from jobs.executors import SerialExecutor
 from jobs.generate import generate
 from jobs.plan import Options
 from jobs.scan import scan
 from scanner import definition
 from scanner.errors import InputError
+from storage import cubes
+from storage.events import EventStore
+from storage.samples import Sample
 
 LUMINOSITY = 60.0
 ONE = f"""
@@ -42,8 +45,6 @@ def places(tmp_path_factory):
 
 
 def opened(places, name):
-    from storage import cubes
-
     return cubes.open(places[0][name])
 
 
@@ -55,8 +56,8 @@ def test_halves_of_one_search_together_are_its_channels(places, tmp_path):
     assert (made["searches"] == 2).all()
     for name in ("coupling_limit", "coupling_limit_expected", "z_local"):
         np.testing.assert_allclose(made[name], two[name], rtol=1e-6, atol=1e-7)
-    # The yield is in events of the first search, which has half of the signal.
-    np.testing.assert_allclose(2 * made["signal_yield"], two["signal_yield"], rtol=1e-5, atol=1e-5)
+    # The yield is in events of both searches.
+    np.testing.assert_allclose(made["signal_yield"], two["signal_yield"], rtol=1e-5, atol=1e-5)
 
 
 def test_systematics_of_ones_own_are_not_shared(places, tmp_path):
@@ -91,3 +92,105 @@ def test_what_cannot_be_combined_is_refused(places, tmp_path):
         combination([places[0]["even"]], str(tmp_path / "e"))
     with pytest.raises(InputError, match="take one of auto"):
         combination([places[0]["even"], places[0]["odd"]], str(tmp_path / "e"), method="minos")
+
+
+LINE = """
+name: lines
+observable: mass
+beam: {sqrt_s: 10.58 GeV}
+luminosity: 10 fb^-1
+normalisation: luminosity
+columns: {mass: GeV}
+scan:
+  m_x: {range: [1.9 GeV, 2.1 GeV], step: 1 resolution}
+  ctau: {values: [0.1 cm, 1 cm, 10 cm]}
+regions:
+  low: {mass: [1.9 GeV, 2.0 GeV], reach: [1 GeV, 2.4 GeV], observable: mass, peak: m}
+  high: {mass: [2.0 GeV, 2.1 GeV], reach: [1.6 GeV, 3 GeV], observable: mass, peak: m}
+window: {half_width: 10 resolution, bins: 20}
+signal:
+  shape: gaussian
+  resolution: 20 MeV
+  efficiency: {formula: 0.2 / (1 + ctau)}
+  source: user
+background: {shape: chebyshev, order: 1, source: user}
+channels: {only: {select: [], source: user}}
+"""
+PLANE = """
+name: plane
+beam: {sqrt_s: 10.58 GeV}
+luminosity: 10 fb^-1
+normalisation: luminosity
+columns: {mode: "1", m_pair: GeV}
+configurations: {product: {size: [1, 2]}}
+scan: {m_x: {values: "0.5, 1, 1.45, 2.5 GeV"}}
+window: {half_width: 2 resolution}
+channels:
+  a: {observable: m_pair, select: abs(mode) < 0.5, resolution: 10 MeV,
+      efficiency: {formula: 0.2 * size}, source: user}
+  b: {observable: m_pair, select: abs(mode - 1) < 0.5, resolution: 20 MeV, efficiency: 10%, source: user}
+signal: {source: user}
+background:
+  shape: counting
+  estimate: sideband
+  source: user
+  sideband: {observable: m_pair, exclude: 4 resolution, width: 10 resolution}
+systematics: {tracks: {on: signal, size: 8%, source: user}}
+"""
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """Scans of a few events, of the same events twice at twice the luminosity, and of other lifetimes."""
+    folder, rng = tmp_path_factory.mktemp("small"), np.random.default_rng(6)
+    events = {"mass": 1.0 + 2.0 * rng.beta(1.0, 2.0, 8000)}
+    pairs = {"mode": np.repeat([0.0, 1.0], [900, 1500]), "m_pair": rng.uniform(0.4, 2.6, 2400)}
+    later = LINE.replace("[0.1 cm, 1 cm, 10 cm]", "[1 cm, 10 cm, 100 cm]")
+    found = {}
+    for name, text, columns, times in (
+        ("line", LINE, events, 1), ("lines", LINE, events, 2), ("later", later, events, 1),
+        ("plane", PLANE, pairs, 1), ("planes", PLANE, pairs, 2),
+    ):  # fmt: skip
+        store, found[name] = str(folder / f"{name}.events"), str(folder / name)
+        units = {column: "1" if column == "mode" else "GeV" for column in columns}
+        made = EventStore.create(store, units, chunk_rows=1024, shard_rows=4096)
+        rows = {column: np.tile(values, times) for column, values in columns.items()}
+        made.append(Sample("data", "data", luminosity=10.0 * times), [rows])
+        scan(definition.parse(text), store, found[name], executor=SerialExecutor(), options=OPTIONS)
+    return found
+
+
+@pytest.mark.parametrize("name", ["line", "plane"])
+def test_a_search_with_itself_is_one_of_twice_the_luminosity(small, tmp_path, name):
+    """In both regions, at every lifetime, in every configuration, fitted or counted in two channels."""
+    names = {"method": "asymptotic", "of": "rate", "shared": ("efficiency",)}
+    made = combination([small[name]] * 2, str(tmp_path / "both"), **names)
+    twice = cubes.open(small[f"{name}s"])
+    assert made["yield_limit"].dims == twice["yield_limit"].dims
+    np.testing.assert_array_equal(made["region"], twice["region"])
+    for variable in ("yield_limit", "cross_section_limit", "cross_section_limit_expected", "z_local"):
+        np.testing.assert_allclose(made[variable], twice[variable], rtol=1e-6, atol=1e-6)
+
+
+def test_lifetimes_of_one_search_are_its_own(small, tmp_path):
+    names = {"method": "asymptotic", "of": "rate"}
+    made = combination([small["line"], small["later"]], str(tmp_path / "both"), **names)
+    assert made["searches"].isel(m_x=0).to_numpy().tolist() == [1, 2, 2]
+    alone = cubes.open(small["line"]).isel(ctau=0)
+    np.testing.assert_allclose(
+        made["cross_section_limit"].isel(ctau=0), alone["cross_section_limit"], rtol=1e-9
+    )
+    with pytest.raises(InputError, match="different axes"):
+        combination([small["line"], small["plane"]], str(tmp_path / "none"), of="rate")
+
+
+def test_one_configuration_of_several(small, tmp_path):
+    names = {"method": "asymptotic", "of": "rate"}
+    every = combination([small["plane"]] * 2, str(tmp_path / "every"), **names)
+    second = str(every["configuration"].to_numpy()[1])
+    one = combination([small["plane"]] * 2, str(tmp_path / "one"), configuration=second, **names)
+    np.testing.assert_array_equal(
+        one["cross_section_limit"], every["cross_section_limit"].sel(configuration=second)
+    )
+    with pytest.raises(InputError, match="has no configuration"):
+        combination([small["plane"]] * 2, str(tmp_path / "none"), configuration="other", of="rate")

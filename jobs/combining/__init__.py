@@ -1,0 +1,1 @@
+"""Several searches for one coupling in one cube."""

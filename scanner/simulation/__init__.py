@@ -28,6 +28,7 @@ from scanner.simulation.lambda_invisible import LambdaCombinations, LambdaInvisi
 from scanner.simulation.photons import ALPGamma, EEGammaGamma, GammaGammaGamma
 from scanner.simulation.recoil import EEMuMu, EMuInvisible, MuMuInvisible, MuMuLost, TauTauLost
 from scanner.simulation.recoil_lost import EEMuMuLost, MuMuPhotonLost
+from scanner.simulation.resonances import EEResonances, MuMuResonances
 from scanner.simulation.sampling import generator
 from scanner.simulation.single_photon import (
     EEGammaLost,
@@ -56,7 +57,7 @@ PROCESSES: dict[str, Process] = {
         *(TauThreeMuons(), TauPionsAsMuons(), ThreeMuonCombinations()),
         *(GammaInvisible(), GammaALPInvisible(), GammaGammaLost(), EEGammaLost()),
         *(DarkHiggsDimuon(), RadiatedDimuon(), TauPairDimuon(), TwoPhotonDimuon()),
-        *(GammaAPrime(), EEGamma(), MuMuGamma()),
+        *(GammaAPrime(), EEGamma(), MuMuGamma(), EEResonances(), MuMuResonances()),
         *(KaonScalar(), DisplacedCombinations()),
         *(LambdaInvisible(), LambdaCombinations()),
         *(InelasticDarkHiggs(), FourTracks(), TauHeavyNeutrino()),

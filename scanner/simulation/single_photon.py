@@ -240,10 +240,12 @@ class GammaInvisible(_Invisible):
         return dark_photon_cosine(rng, events, mass, sqrt_s)
 
 
-def dark_photon_cosine(rng: Generator, events: int, mass: float, sqrt_s: float) -> Array:
-    """Draw the photon's cosine in e⁺e⁻ → γA′ within the model's |cosθ*| < cos_max."""
+def dark_photon_cosine(
+    rng: Generator, events: int, mass: float, sqrt_s: float, cos_max: float = DarkPhoton().cos_max
+) -> Array:
+    """Draw the photon's cosine in e⁺e⁻ → γA′ within |cosθ*| < cos_max, by default the model's."""
     bend = 4 * sqrt_s**2 * mass**2 / (sqrt_s**2 - mass**2) ** 2
-    reach = math.atanh(DarkPhoton().cos_max)
+    reach = math.atanh(cos_max)
     table = InverseCDF.of(lambda y: 1 + np.tanh(y) ** 2 + bend, -reach, reach, 1001)
     return np.tanh(table.sample(rng, events))
 

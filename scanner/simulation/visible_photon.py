@@ -79,7 +79,7 @@ class EEGamma(_Radiative):
     title: ClassVar[str] = "e⁺e⁻ → e⁺e⁻γ"
     approximation: ClassVar[str] = (
         "tree level for massless electrons; a photon above 0.2 GeV and 0.1 rad from them, m_ee above 15 MeV; "
-        "no second photon, no bremsstrahlung, no hadronic resonances; detector parametrised by defaults"
+        "no second photon, no bremsstrahlung, no resonances; detector parametrised by defaults"
     )
     lepton: ClassVar[str] = "e_e"
     region: ClassVar[Region] = VISIBLE_ELECTRONS
@@ -91,25 +91,24 @@ class MuMuGamma(_Radiative):
     name: ClassVar[str] = "mu_mu_gamma"
     title: ClassVar[str] = "e⁺e⁻ → μ⁺μ⁻γ"
     approximation: ClassVar[str] = (
-        "tree level; a photon above 0.2 GeV; no second photon, no hadronic resonances; detector parametrised "
-        "by defaults"
+        "tree level; a photon above 0.2 GeV; no second photon, no resonances; detector parametrised by "
+        "defaults"
     )
     lepton: ClassVar[str] = "mu_mu"
     region: ClassVar[Region] = VISIBLE_MUONS
 
 
-def signal_events(rng: Generator, events: int, mass: float, lepton: str, sqrt_s: float) -> Array:
-    """Draw e⁺e⁻ → γA′, A′ → l⁺l⁻ with all angles; returns l⁻, l⁺, γ (3, 4, N) in the centre of mass."""
-    own = MASSES[lepton]
-    c = dark_photon_cosine(rng, events, mass, sqrt_s)
-    flight = kinematics.direction(c, rng.uniform(0, 2 * math.pi, events))
+def signal_events(rng: Generator, cosine: Array, mass: Array, lepton: str, sqrt_s: float) -> Array:
+    """Draw e⁺e⁻ → γA′, A′ → l⁺l⁻ for photons and masses (N,); returns l⁻, l⁺, γ (3, 4, N) likewise."""
+    own, events = MASSES[lepton], len(cosine)
+    flight = kinematics.direction(cosine, rng.uniform(0, 2 * math.pi, events))
     photon, boson = kinematics.two_body(sqrt_s, 0.0, mass, flight)
     drawn = np.empty((3, 4, events))
     pending = np.arange(events)
     while len(pending):  # the photon's angle is drawn already: only the decay is drawn again
         n = len(pending)
-        decay = kinematics.two_body(mass, own, own, kinematics.isotropic(rng, n))
-        leptons = [kinematics.boost_with(q, boson[:, pending], mass) for q in decay]
+        decay = kinematics.two_body(mass[pending], own, own, kinematics.isotropic(rng, n))
+        leptons = [kinematics.boost_with(q, boson[:, pending], mass[pending]) for q in decay]
         trial = np.stack([*leptons, photon[:, pending]])
         v = radiative.products(trial, sqrt_s)
         # At a given angle of the photon t+u and t′+u′ are fixed.
@@ -159,7 +158,8 @@ class GammaAPrime(Process):
         parts = []
         for lepton, chosen in (("e_e", ~is_muon), ("mu_mu", is_muon)):
             where = np.flatnonzero(chosen)
-            momenta = signal_events(rng, len(where), mass, lepton, sqrt_s)
+            cosine = dark_photon_cosine(rng, len(where), mass, sqrt_s)
+            momenta = signal_events(rng, cosine, np.full(len(where), mass), lepton, sqrt_s)
             part = candidates(momenta, lepton, rng)
             parts.append(part | {"event": where[part["event"]]})
         joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -9,6 +9,7 @@ from scanner.errors import InputError
 from scanner.models import MODELS
 from scanner.simulation import calibrate, generate_chunk, get, kinematics, radiative
 from scanner.simulation.sampling import generator
+from scanner.simulation.single_photon import dark_photon_cosine
 from scanner.simulation.visible_photon import signal_events
 from scanner.windows.channels import view
 
@@ -16,7 +17,9 @@ from scanner.windows.channels import view
 @pytest.mark.parametrize(("mass", "lepton"), [(0.3, "mu_mu"), (5.0, "e_e")])
 def test_signal_angles_follow_the_matrix_element_of_initial_state_radiation(mass, lepton):
     """Means of an angle over drawn events, and over flat events with the squared matrix element as weight."""
-    drawn = signal_events(generator("a", (1,)), 40_000, mass, lepton, SQRT_S)
+    draws, events = generator("a", (1,)), 40_000
+    cosine = dark_photon_cosine(draws, events, mass, SQRT_S)
+    drawn = signal_events(draws, cosine, np.full(events, mass), lepton, SQRT_S)
     np.testing.assert_allclose(drawn.sum(axis=0)[0], SQRT_S, atol=1e-8)
     np.testing.assert_allclose(kinematics.mass(drawn[0] + drawn[1]), mass, rtol=1e-6)
     rng, n = np.random.default_rng(3), 400_000

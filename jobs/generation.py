@@ -159,7 +159,7 @@ def _efficiencies(search: Search) -> list[Source]:
     """List the signals that tell the efficiencies of the channels, at the masses that each can have."""
     found: list[Source] = []
     for wanted in (process for process in search.simulation if process.role == "efficiency"):
-        for given in _simulated(search, wanted):
+        for given in simulated_parameters(search, wanted):
             low, high = simulation.get(wanted.process).mass_range(given, search.sqrt_s)
             found += [
                 Source(
@@ -185,7 +185,7 @@ def _produced(search: Search, wanted: SimulatedProcess, given: dict[str, float],
     return max(events, min(needed, MOST_TIMES * events))
 
 
-def _simulated(search: Search, wanted: SimulatedProcess) -> list[dict[str, float]]:
+def simulated_parameters(search: Search, wanted: SimulatedProcess) -> list[dict[str, float]]:
     """List the parameters, without the mass, of the signals of all channels and configurations once."""
     known = simulation.get(wanted.process).parameters
     found: list[dict[str, float]] = []

@@ -4,12 +4,15 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 WIDE = 200
 """Columns of a file or a pipe, where a folded line helps nobody."""
+
+NAMES = 24
+"""Characters of first cells that are not folded: names."""
 
 NUMBER = re.compile(r"[-+]?\d|–$")
 """How a cell begins that is set at the right, its digits below each other."""
@@ -42,7 +45,9 @@ def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
     for number, name in enumerate(header):
         numbers = all(NUMBER.match(row[number]) for row in body)
-        table.add_column(name, justify="right" if number and numbers else "left", overflow="fold")
+        whole = not number and all(len(row[0]) <= NAMES for row in body)
+        justify: Literal["left", "right"] = "right" if number and numbers else "left"
+        table.add_column(name, justify=justify, overflow="fold", no_wrap=whole)
     for row in body:
         table.add_row(*row)
     # Texts are no markup: a unit in brackets, or a user's name, is printed as it stands.

@@ -2,17 +2,13 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from jobs.commands import injections
 from jobs.commands.output import Json, print_json, print_table
 from jobs.commands.scans import Workers, executor
-
-if TYPE_CHECKING:
-    from scanner.definition import Search
-    from scanner.schema.axes import ScanAxis
 
 app = typer.Typer(help="Search definitions: list, show, validate, new.", no_args_is_help=True)
 injections.register(app)
@@ -21,47 +17,15 @@ injections.register(app)
 @app.command("list")
 def list_searches(json: Json = False) -> None:
     """List the built-in searches."""
+    from jobs.searches import summary
     from scanner import definition
 
-    found = [summary(definition.load(name)) for name in definition.names()]
+    found = [definition.load(name) for name in definition.names()]
     if json:
-        print_json(found)
+        print_json([summary.summary(search) for search in found])
         return
-    rows = [
-        [s["name"], s["title"], s["arxiv"] or "–", f"{s['low']:g}–{s['high']:g} {s['unit']}", s["method"]]
-        for s in found
-    ]
-    print_table("searches", ["name", "title", "arXiv", "range", "method"], rows)
-
-
-def grid_of(axis: "ScanAxis") -> str:
-    """Say which points of an axis are scanned."""
-    if axis.values is not None:
-        return f"{len(axis.values)} values"
-    return f"steps of {axis.step:g} resolution" + (f" of {axis.step_of}" if axis.step_of else "")
-
-
-def summary(search: "Search") -> dict[str, Any]:
-    """Describe a search for scripts."""
-    axis = search.scan_axis
-    return {
-        "experiment": search.reference.experiment,
-        "grid": {name: grid_of(each) for name, each in search.scan.items()},
-        "channels": list(search.channels),
-        "configurations": len(search.configurations),
-        "name": search.name,
-        "title": search.title,
-        "arxiv": search.reference.arxiv,
-        "axis": axis.name,
-        "low": axis.low,
-        "high": axis.high,
-        "unit": axis.unit,
-        "method": search.method.limit,
-        "confidence_level": search.confidence_level,
-        "luminosity": search.luminosity,
-        "columns": {name: column.unit for name, column in search.columns.items()},
-        "digest": search.digest,
-    }
+    header = ["name", "title", "reference", "L [/fb]", "grid", "method"]
+    print_table("searches", header, [summary.row(search) for search in found])
 
 
 @app.command("run-all")
@@ -162,6 +126,7 @@ def validate(
     file: Annotated[str, typer.Argument(help="A definition file or a built-in name.")], json: Json = False
 ) -> None:
     """Check a definition: keys, units, expressions, and if it runs."""
+    from jobs.searches.summary import summary
     from scanner import definition, engine, runnable
 
     search = definition.load(file)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from jobs.searches import catalogue
+from jobs.searches import catalogue, own_files
 from scanner import engine, simulation
 from scanner.definition import Search
 from scanner.interpretation import bound_model, ordered, quantity
@@ -94,30 +94,39 @@ def _points(axis: ScanAxis) -> str:
 
 def _own_files(search: Search) -> Iterator[str]:
     if engine.stated(search):
-        counts = [
-            [f"`{name}`", str(c.counts.observed), f"{c.counts.expected:g}"]
-            for name, c in search.channels.items()
-            if c.counts is not None
-        ]
-        text = _table(["channel", "observed", "expected"], counts)
-        yield "## With your own numbers"
-        events = (
-            "No events are needed" if not search.decays else "Signals tell efficiencies, and no data are read"
-        )
-        yield f"{events}: copy the definition, and change its counts."
-        yield text
-        return
-    stored = [(name, column) for name, column in search.columns.items() if column.expression is None]
-    rows = [[f"`{name}`", column.unit, column.title or ""] for name, column in stored]
-    steps = _code(
-        [
-            "darkscan ingest FILES... events.zarr --sample data --luminosity 100/fb --columns NAME=OLD",
-            f"darkscan scan {search.name} events.zarr -o limits.zarr",
-        ]
-    )
-    yield "## On your own files\n\nThe cuts use these columns, a row a candidate:"
-    yield _table(["column", "unit", ""], rows)
-    yield steps
+        yield from _own_numbers(search)
+    if engine.reads(search):
+        yield from _own_events(search)
+
+
+def _own_numbers(search: Search) -> Iterator[str]:
+    counts = [
+        [f"`{name}`", str(c.counts.observed), f"{c.counts.expected:g}"]
+        for name, c in search.channels.items()
+        if c.counts is not None
+    ]
+    what = "No data are" if search.decays else "No events are"
+    yield f"## With your own numbers\n\n{what} read: copy the definition, and change its counts."
+    yield _table(["channel", "observed", "expected"], counts)
+
+
+def _own_events(search: Search) -> Iterator[str]:
+    """Say what files a search reads, and the commands that take them."""
+    samples = own_files.samples(search)
+    text = f"CSV, Parquet, NumPy or ROOT files, a row a candidate. {search.rows or ''}"
+    yield f"## On your own files\n\n{text.strip()}"
+    if len(samples) > 1 or samples[0].kind != "data":
+        rows = [[f"`{sample.name}`", sample.kind, sample.meaning] for sample in samples]
+        yield _table(["sample", "kind", "what it is"], rows)
+    yield _table(["column", "unit", ""], [_column(search, name) for name in own_files.columns(search)])
+    yield _code(own_files.commands(search))
+    yield own_files.remarks(search)
+
+
+def _column(search: Search, name: str) -> list[str]:
+    column, read = search.columns[name], own_files.data_columns(search)
+    of_signals = ", of signals" if read and name not in read else ""
+    return [f"`{name}`", column.unit, column.title + of_signals]
 
 
 def _systematics(search: Search) -> Iterator[str]:

@@ -59,6 +59,9 @@ class Search(Strict):
     ] = Normalisation(kind="none")
     confidence_level: Annotated[Fraction, Field(gt=0.0, lt=1.0)] = DEFAULT_CONFIDENCE_LEVEL
     columns: Columns = Field(default_factory=dict)
+    rows: Title | None = Field(
+        default=None, description="what a row of the events is, and how many an event has"
+    )
     scan: Annotated[dict[FreeName, ScanAxis], Field(min_length=1)]
     regions: Annotated[
         tuple[Region, ...],

@@ -10,9 +10,10 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from scanner.constants import ALPHA, HBARC2
+from scanner.decays import RADII
 from scanner.errors import InputError
 from scanner.models.dark_photon import DarkPhoton
-from scanner.simulation import detector, initial_state, kinematics
+from scanner.simulation import detector, flight, initial_state, kinematics
 from scanner.simulation.base import Columns, Parameters, Process, as_columns
 from scanner.simulation.radiative_events import LOST_ELECTRONS, reaction
 from scanner.simulation.sampling import InverseCDF
@@ -100,8 +101,8 @@ def _two_photons(uniform: Array, sqrt_s: float, angles: tuple[float, float]) -> 
     legs = initial_state.legs(uniform[:4], sqrt_s)
     s1 = np.maximum(sqrt_s**2 * legs.x[0] * legs.x[1], 1e-12)
     theta, density, passes = escape(uniform[4], uniform[5])
-    flight = kinematics.direction(np.cos(theta), 2 * math.pi * uniform[6])
-    there = np.concatenate([np.ones((1, len(theta))), flight])
+    direction = kinematics.direction(np.cos(theta), 2 * math.pi * uniform[6])
+    there = np.concatenate([np.ones((1, len(theta))), direction])
     back = initial_state.boost_along_beam(
         kinematics.turn_from_beam(kinematics.to_centre_of_mass(there)), legs.x[::-1]
     )
@@ -218,10 +219,19 @@ class _Invisible(Process):
         self.check(parameters)
         mass = mass_between(self.name, parameters, 0.0, sqrt_s)
         cosine = self.cosine(rng, events, mass, sqrt_s)
-        flight = kinematics.direction(cosine, rng.uniform(0, 2 * math.pi, events))
+        direction = kinematics.direction(cosine, rng.uniform(0, 2 * math.pi, events))
         energy = np.full((1, events), (sqrt_s**2 - mass**2) / (2 * sqrt_s))
-        photon = kinematics.turn_to_beam(np.concatenate([energy, energy * flight]))
-        return candidates(photon, sqrt_s, rng)
+        photon = kinematics.turn_to_beam(np.concatenate([energy, energy * direction]))
+        kept = np.flatnonzero(self.unseen(photon, mass, parameters, sqrt_s, rng))
+        found = candidates(photon[:, kept], sqrt_s, rng)
+        return {**found, "event": kept[found["event"]]}
+
+    def unseen(
+        self, photon: Array, mass: float, parameters: Parameters, sqrt_s: float, rng: Generator
+    ) -> NDArray[np.bool_]:
+        """Return whether X beside each photon (4, N) leaves the detector without a trace: always."""
+        del mass, parameters, sqrt_s, rng
+        return np.ones(photon.shape[1], dtype=np.bool_)
 
 
 class GammaInvisible(_Invisible):
@@ -256,9 +266,10 @@ class GammaALPInvisible(_Invisible):
     name: ClassVar[str] = "alp_gamma_invisible"
     title: ClassVar[str] = "e⁺e⁻ → γa, a unseen"
     approximation: ClassVar[str] = (
-        "1+cos²θ of the photon; the particle never decays in the detector; no further radiation; detector "
-        "parametrised by defaults"
+        "1+cos²θ of the photon; decays within 162 cm of the beams are seen, later ones are not; no further "
+        "radiation; detector parametrised by defaults"
     )
+    parameters: ClassVar[tuple[str, ...]] = ("mass", "ctau", "cross_section", "coupling")
     model: ClassVar[str] = "alp_photon"
     final_state: ClassVar[str] = "gamma_gamma"
 
@@ -268,3 +279,20 @@ class GammaALPInvisible(_Invisible):
         q = 4 * rng.random(events) - 2
         root = np.cbrt(q + np.sqrt(q * q + 1))
         return np.asarray(root - 1 / root)
+
+    def unseen(
+        self, photon: Array, mass: float, parameters: Parameters, sqrt_s: float, rng: Generator
+    ) -> NDArray[np.bool_]:
+        """Return which particles decay outside of the crystals: all without a mean length `ctau` [cm]."""
+        ctau = parameters.get("ctau", math.inf)
+        if not math.isfinite(ctau):
+            return np.ones(photon.shape[1], dtype=np.bool_)
+        _, vertex = flight.vertices(against(photon, sqrt_s), mass, ctau, rng)
+        return np.asarray(flight.radius(vertex) > RADII["ecl"][1])
+
+
+def against(photon: Array, sqrt_s: float) -> Array:
+    """Return the momenta (4, N) in the laboratory of what recoils against photons in the centre of mass."""
+    beams = np.zeros_like(photon)
+    beams[0] = sqrt_s
+    return kinematics.to_laboratory(beams - photon)

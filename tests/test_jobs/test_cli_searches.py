@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from jobs.commands import output
 from scanner import definition
 
 
@@ -13,6 +14,34 @@ def test_list_names_what_is_built_in(darkscan):
     assert [entry["name"] for entry in found] == list(definition.names())
     assert all(entry["name"] in text for entry in found)
     assert {"zp_mumu", "s_mumu", "alp_gg", "bump_hunt"} <= {entry["name"] for entry in found}
+
+
+def test_list_tells_reference_grid_and_method(darkscan, monkeypatch):
+    monkeypatch.setattr(output, "WIDE", 200)
+    (line,) = [line for line in darkscan("searches", "list").out.splitlines() if " zp_mumu " in line]
+    found = {entry["name"]: entry for entry in darkscan("searches", "list", "--json").json}
+    windows = darkscan("searches", "validate", "zp_mumu", "--json").json["windows"]
+    assert found["zp_mumu"]["points"] == sum(windows.values())
+    told = [
+        "Belle II 2403.02841",
+        " 178 ",
+        "m_zprime 0.212–9 GeV",
+        f"{sum(windows.values()):,}",
+        "binned fit",
+        "90%",
+    ]
+    assert all(text in line for text in told)
+    assert (found["hnl_tau"]["points"], found["hnl_tau"]["extraction"]) == (14 * 25, "published counts")
+    assert 8500 < found["dark_higgsstrahlung"]["points"] < 9500
+    assert found["idm_dark_higgs"]["configurations"] == 32
+
+
+def test_the_list_is_readable_in_a_hundred_columns(darkscan, monkeypatch):
+    monkeypatch.setattr(output, "WIDE", 100)
+    lines = darkscan("searches", "list").out.splitlines()
+    assert max(map(len, lines)) <= 100
+    first = [line.split()[0] for line in lines if line[:3] not in ("", "   ") and line.strip()]
+    assert set(definition.names()) <= set(first)
 
 
 @pytest.mark.parametrize("name", definition.names())

@@ -1,90 +1,174 @@
-"""Counting searches on a user's own files, with names and units of their own."""
+"""Every search on a user's own files, by the commands on its page: the limits of the generated store."""
 
+import json
+import re
+import shlex
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
+import uproot
 
-from scanner import definition
-from scanner.simulation import expected_events, generate_chunk
+from jobs.executors import SerialExecutor
+from jobs.searches import catalogue, own_files
+from scanner import definition, engine
 from storage import cubes
+from storage.events import EventStore
 
-SHIFT = 1_000_000
-"""Between the events of different processes."""
+PAGES = Path(__file__).resolve().parents[2] / "docs" / "searches"
+NAMES = tuple(name for name in catalogue.runnable() if engine.reads(definition.load(name)))
+QUICK = ("tau_3mu", "dark_higgsstrahlung", "hnl_tau")
+"""Searches that are run each time: data alone with names and units of their own, simulation, and signals."""
+FORMS = {
+    "zp_mumu": "csv",
+    "tau_3mu": "csv",
+    "tau_lalpha": "csv",
+    "b_ka": "root",
+    "hnl_tau": "root",
+    "zp_inv": "root",
+}
+"""Forms of the files that are no Parquet."""
+FOREIGN = ("tau_3mu", "zp_mumu", "alp_gg", "b_lambda_inv", "zp_inv")
+"""Searches whose files have other names, in capitals, and energies in MeV."""
+
+DRAWN = {"fit_quality", "fit_quality_toys"}
+"""What pseudo-experiments tell, whose random numbers belong to the store."""
 
 
 @dataclass(frozen=True)
-class Own:
-    """A search, the old names of its columns, and a signal: branching fraction and point of the scan."""
+class Case:
+    """A reduced search, its generated store, and a folder for files."""
 
-    search: str
-    names: dict[str, str]
-    process: str
-    fraction: float
-    point: dict[str, float]
-    parameters: dict[str, float]
+    search: definition.Search
+    generated: EventStore
+    folder: Path
+
+    @property
+    def foreign(self):
+        return self.search.name in FOREIGN
+
+    def old(self, name):
+        return f"{name.upper()}_X" if self.foreign else name
+
+    def energies(self, names):
+        return [n for n in names if self.foreign and self.search.columns[n].unit == "GeV"]
+
+    def columns(self, numbers, names):
+        """Return columns of some samples of the generated store, in the user's units."""
+        shards = [shard for shard in self.generated.shards if shard.sample in numbers]
+        parts = [self.generated.read(shard.index, names, 0, shard.rows) for shard in shards]
+        joined = {name: np.concatenate([part[name] for part in parts]) for name in names}
+        scaled = self.energies(names)
+        return {self.old(n): v.astype(np.float64) * (1e3 if n in scaled else 1.0) for n, v in joined.items()}
 
 
-OWN = (
-    Own(
-        "tau_3mu",
-        {"m_3mu": "M3mu", "delta_e": "dE", "classifier": "bdt"},
-        "tau_three_muons",
-        5e-7,
-        {"mass": 1.777, "energy": 0.0},
-        {"mass": 1.777},
-    ),
-    Own(
-        "b_lambda_inv",
-        {"m_missing": "mmiss", "e_ecl": "eecl"},
-        "lambda_invisible",
-        2e-4,
-        {"m_psi": 2.5},
-        {"mass": 2.5},
-    ),
+def write(path, columns):
+    if path.suffix == ".csv":
+        header = ",".join(columns)
+        np.savetxt(
+            path,
+            np.column_stack(list(columns.values())),
+            delimiter=",",
+            header=header,
+            comments="",
+            fmt="%.17g",
+        )
+    elif path.suffix == ".root":
+        with uproot.recreate(path) as file:
+            file["events"] = columns
+    else:
+        pyarrow.parquet.write_table(pa.table(columns), path)
+
+
+def commands(name):
+    """Return the commands that the page of a search prints for a user's own files."""
+    text = (PAGES / f"{name}.md").read_text().partition("## On your own files")[2]
+    block = re.search(r"```bash\n(.*?)```", text, flags=re.DOTALL)[1]
+    return [shlex.split(line) for line in block.splitlines()]
+
+
+def changed(words, **options):
+    """Return a command with other values of options, and of the parameters of a sample."""
+    words, given = list(words), {k: v for k, v in options.items() if v is not None}
+    for number, word in enumerate(words):
+        if word.removeprefix("--") in given:
+            words[number + 1] = str(given[word.removeprefix("--")])
+        name = word.partition("=")[0]
+        if words[number - 1] == "--parameter":
+            words[number] = f"{name}={options['parameters'][name]!r}"
+    return words
+
+
+def fitted(case, words):
+    """Return an ingest command for files with names and units of the user's, as the page says."""
+    names = words[words.index("--columns") + 1].split(",")
+    if case.foreign:
+        words = changed(words, columns=",".join(f"{name}={case.old(name)}" for name in names))
+        words += [word for name in case.energies(names) for word in ("--unit", f"{name}=MeV")]
+    return names, words
+
+
+def samples_like(case, words):
+    """Yield the numbers of the generated samples, and the options, that a printed command stands for."""
+    samples = list(enumerate(case.generated.samples))
+    if "--sample" not in words:
+        data = [number for number, sample in samples if sample.kind == "pseudodata"]
+        yield data, {"luminosity": f"{case.generated.luminosity!r}/fb"}
+        return
+    name = words[words.index("--sample") + 1]
+    if "--parameter" not in words:
+        (number,) = [number for number, sample in samples if sample.name == name]
+        yield [number], {"luminosity": f"{case.generated.samples[number].luminosity!r}/fb"}
+        return
+    for count, (number, sample) in enumerate((n, s) for n, s in samples if s.kind == "signal"):
+        label = f"{name.removesuffix('000')}{count:03d}"
+        yield [number], {"sample": label, "generated": sample.generated, "parameters": sample.parameters}
+
+
+def ingest(case, darkscan):
+    """Run the printed commands on files that hold what the generated store holds."""
+    suffix = FORMS.get(case.search.name, "parquet")
+    printed, scanned = commands(case.search.name)[:-1], commands(case.search.name)[-1]
+    for number, words in enumerate(printed):
+        for numbers, options in samples_like(case, words):
+            names, full = fitted(case, changed(words, **options))
+            full[2] = str(Path(f"{number}_{numbers[0]}_{full[2]}").with_suffix(f".{suffix}"))
+            write(case.folder / full[2], case.columns(numbers, names))
+            answer = darkscan(*full[1:])
+            assert answer.code == 0, answer.err
+    return scanned
+
+
+def as_text(search):
+    """Return the reduced search as a user would write it: an extension with values of its own."""
+    whole = definition.load(search.name)
+    scan = {
+        name: {"values": f"{', '.join(map(repr, axis.values))} {axis.unit}"}
+        | ({} if whole.scan[name].values else {"range": None, "step": None})
+        for name, axis in search.scan.items()
+    }
+    chosen = [{"name": c.name, "parameters": dict(c.parameters)} for c in search.configurations]
+    few = {"extends": search.name, "scan": scan, "method": {"toys": 0}}
+    return json.dumps(few | ({"configurations": chosen} if len(chosen) > 1 else {}))
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n not in QUICK)) for n in NAMES]
 )
-
-
-def sample(own, search):
-    """Backgrounds of the definition and a signal, as columns in MeV where they are energies."""
-    parts = []
-    wanted = [(each.process, {}) for each in search.simulation if each.role == "background"]
-    wanted.append((own.process, {**own.parameters, "branching_fraction": own.fraction}))
-    for number, (process, parameters) in enumerate(wanted):
-        mean = expected_events(process, sqrt_s=10.58, luminosity=search.luminosity, parameters=parameters)
-        part = generate_chunk(process, round(mean), (8,), sqrt_s=10.58, parameters=parameters)
-        part["event"] = part["event"] + number * SHIFT
-        parts.append(part)
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-@pytest.mark.parametrize("own", OWN, ids=lambda own: own.search)
-def test_files_with_other_names_and_units_are_counted(own, darkscan, tmp_path):
-    search = definition.load(own.search)
-    columns = sample(own, search)
-    energies = [name for name in own.names if search.columns[name].unit == "GeV"]
-    written = [columns[name] * (1e3 if name in energies else 1.0) for name in own.names]
-    header = ",".join(["evt", *own.names.values()])
-    rows = np.column_stack([columns["event"], *written])
-    np.savetxt(tmp_path / "mine.csv", rows, delimiter=",", header=header, comments="", fmt="%.9g")
-    pairs = ",".join(f"{new}={old}" for new, old in {"event": "evt", **own.names}.items())
-    units = [word for name in energies for word in ("--unit", f"{name}=MeV")]
-    store, cube = tmp_path / "store.zarr", tmp_path / "cube"
-    luminosity = f"{search.luminosity:g}/fb"
-    answer = darkscan(
-        "ingest", tmp_path / "mine.csv", store, "--luminosity", luminosity, "--columns", pairs, *units
-    )
+def test_own_files_give_the_limits_of_the_generated_store(name, darkscan, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    search = definition.with_toys(catalogue.reduced(definition.load(name)), 0)
+    expected = catalogue.run(search, tmp_path, SerialExecutor(), quick=True)
+    case = Case(search, EventStore.open(str(tmp_path / f"{name}_events.zarr")), tmp_path)
+    scanned = ingest(case, darkscan)
+    (tmp_path / "mine.yaml").write_text(as_text(search))
+    scanned[scanned.index(name)] = "mine.yaml"
+    answer = darkscan(*scanned[1:])
     assert answer.code == 0, answer.err
-    answer = darkscan("scan", own.search, store, "-o", cube)
-    assert answer.code == 0, answer.err
-    window = cubes.open(str(cube)).limits.at(**own.point)
-    found, error = (float(window[name].squeeze()) for name in ("signal_yield", "signal_yield_error"))
-    assert abs(found - expected_yield(search, own, window)) < 3 * error < found
-    assert 1.0 < float(window["branching_fraction_limit"].squeeze()) / own.fraction < 2.0
-
-
-def expected_yield(search, own, window):
-    """Parents of the normalisation times branching fraction and efficiency."""
-    stated = search.normalisation
-    pairs = stated.pairs or search.luminosity * stated.cross_section
-    return pairs * stated.per_pair * own.fraction * float(window["efficiency"].squeeze())
+    found = cubes.open(str(tmp_path / own_files.CUBE))
+    assert set(found.data_vars) == set(expected.data_vars)
+    for variable in set(found.data_vars) - DRAWN:
+        np.testing.assert_array_equal(found[variable], expected[variable], str(variable))

@@ -5,9 +5,18 @@ import math
 import numpy as np
 import pytest
 
+from scanner import definition
 from scanner.constants import ALPHA, HBARC2, MASS_MUON, SQRT_S
 from scanner.errors import InputError
-from scanner.simulation import detector, generate_chunk, get, initial_state, kinematics, single_photon
+from scanner.simulation import (
+    calibrate,
+    detector,
+    generate_chunk,
+    get,
+    initial_state,
+    kinematics,
+    single_photon,
+)
 from scanner.simulation.sampling import generator
 
 NARROW = {"theta_low": 0.85, "theta_high": 2.03}
@@ -118,3 +127,28 @@ def test_angles_of_the_photon(name, square):
         square = np.average(c * c, weights=density)
         assert np.abs(cosine).max() < 0.9
     assert np.mean(cosine**2) == pytest.approx(square, abs=0.006)
+
+
+@pytest.mark.parametrize(("mass", "ctau"), [(0.03, 0.5), (0.3, 10.0), (4.0, 500.0), (7.0, 1e5)])
+def test_an_axion_like_particle_is_not_seen_where_it_decays_late(mass, ctau):
+    """Generated decays in flight, against the table of the definition, which is a mean of probabilities."""
+    search, events = definition.load("alp_inv"), 20_000
+    found = calibrate.true_masses(
+        search, "alp_gamma_invisible", mass, events, seed=4, parameters={"ctau": ctau}
+    )
+    expected = float(search.signal.efficiency(np.array([mass]), ctau_a=ctau)[0])
+    assert len(found) / events == pytest.approx(expected, abs=4 * math.sqrt(expected / events) + 0.003)
+    forever = float(search.signal.efficiency(np.array([mass]), ctau_a=1e5)[0])
+    assert expected < 0.9 * forever or ctau == 1e5
+
+
+def test_a_particle_without_a_lifetime_never_decays():
+    stable, late = (
+        generate_chunk("alp_gamma_invisible", 2000, (3,), sqrt_s=SQRT_S, parameters={"mass": 1.0, **more})
+        for more in ({}, {"ctau": 1e12})
+    )
+    assert len(stable["event"]) == pytest.approx(len(late["event"]), abs=100)
+    soon = generate_chunk(
+        "alp_gamma_invisible", 2000, (3,), sqrt_s=SQRT_S, parameters={"mass": 1.0, "ctau": 1e-3}
+    )
+    assert soon["event"].size == 0

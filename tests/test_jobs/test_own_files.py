@@ -22,6 +22,8 @@ PAGES = Path(__file__).resolve().parents[2] / "docs" / "searches"
 NAMES = tuple(name for name in catalogue.runnable() if engine.reads(definition.load(name)))
 QUICK = ("tau_3mu", "dark_higgsstrahlung", "hnl_tau")
 """Searches that are run each time: data alone with names and units of their own, simulation, and signals."""
+EVENTS = 5e4
+"""Produced events of a search."""
 FORMS = {
     "zp_mumu": "csv",
     "tau_3mu": "csv",
@@ -97,8 +99,8 @@ def changed(words, **options):
         if word.removeprefix("--") in given:
             words[number + 1] = str(given[word.removeprefix("--")])
         name = word.partition("=")[0]
-        if words[number - 1] == "--parameter":
-            words[number] = f"{name}={options['parameters'][name]!r}"
+        if words[number - 1] == "--parameter" and "parameters" in given:
+            words[number] = f"{name}={given['parameters'][name]!r}"
     return words
 
 
@@ -142,6 +144,13 @@ def ingest(case, darkscan):
     return scanned
 
 
+def without_toys(search):
+    """Return a search whose limits throw no toys: their random numbers belong to the store."""
+    limit = "asymptotic" if engine.stated(search) else search.method.limit
+    method = search.method.model_copy(update={"toys": 0, "limit": limit})
+    return definition.from_json(search.changed(method=method).canonical)
+
+
 def as_text(search):
     """Return the reduced search as a user would write it: an extension with values of its own."""
     whole = definition.load(search.name)
@@ -151,7 +160,7 @@ def as_text(search):
         for name, axis in search.scan.items()
     }
     chosen = [{"name": c.name, "parameters": dict(c.parameters)} for c in search.configurations]
-    few = {"extends": search.name, "scan": scan, "method": {"toys": 0}}
+    few = {"extends": search.name, "scan": scan, "method": {"limit": search.method.limit, "toys": 0}}
     return json.dumps(few | ({"configurations": chosen} if len(chosen) > 1 else {}))
 
 
@@ -160,8 +169,8 @@ def as_text(search):
 )
 def test_own_files_give_the_limits_of_the_generated_store(name, darkscan, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    search = definition.with_toys(catalogue.reduced(definition.load(name)), 0)
-    expected = catalogue.run(search, tmp_path, SerialExecutor(), quick=True)
+    search = without_toys(catalogue.reduced(definition.load(name)))
+    expected = catalogue.run(search, tmp_path, SerialExecutor(), EVENTS)
     case = Case(search, EventStore.open(str(tmp_path / f"{name}_events.zarr")), tmp_path)
     scanned = ingest(case, darkscan)
     (tmp_path / "mine.yaml").write_text(as_text(search))

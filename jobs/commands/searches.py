@@ -131,7 +131,7 @@ def validate(
 
     search = definition.load(file)
     runnable.check_runnable(search)
-    windows = {name: len(grid) for name, grid in engine.grids(search).items()}
+    windows = engine.lengths(search)
     if json:
         print_json(summary(search) | {"windows": windows})
         return

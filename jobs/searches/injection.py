@@ -22,6 +22,7 @@ from jobs.scanning.collecting import assemble
 from jobs.scanning.run import Run, open_run
 from jobs.searches import catalogue
 from jobs.searches.points import Cell, Spot, choose, find, narrowed
+from jobs.searches.published import with_signal
 from scanner import engine, simulation
 from scanner.definition import Search
 from scanner.interpretation import quantity
@@ -39,7 +40,13 @@ from scanner.windows.backgrounds import efficiency_error
 from scanner.windows.counted import containment, experiments
 from scanner.windows.joint_counted import joint_experiments
 
-LIFETIMES = {"ctau_a": "ctau", "ctau_s": "ctau", "ctau_hprime": "ctau_1", "ctau_chi2": "ctau_2"}
+LIFETIMES = {
+    "ctau_a": "ctau",
+    "ctau_s": "ctau",
+    "ctau_n": "ctau",
+    "ctau_hprime": "ctau_1",
+    "ctau_chi2": "ctau_2",
+}
 """What processes call the lifetimes that are axes of scans."""
 MOST_PULL, MOST_MEAN = 3.0, 0.2
 """Pull of generated events, and mean pull of toys, that a search may have."""
@@ -139,22 +146,28 @@ class Workbench:
     options: Options
     luminosity: float
 
-    def scan(self, name: str, signals: tuple[Mapping[str, float], ...], number: int = 0) -> xr.Dataset:
-        """Generate backgrounds and signals, and scan them; every number has random numbers of its own."""
+    def scan(
+        self,
+        name: str,
+        signals: tuple[Mapping[str, float], ...],
+        number: int = 0,
+        values: Mapping[str, float] | None = None,
+    ) -> xr.Dataset:
+        """Generate backgrounds and signals, and scan them; every number has random numbers of its own.
+
+        Published counts are thrown anew where signals are made, which have `values` on the axes.
+        """
+        search, seed = self.search, self.options.seed + number
         store, cube = str(self.folder / f"{name}_events.zarr"), str(self.folder / f"{name}.zarr")
         how = ScanOptions(self.search.method.limit, self.options.seed)
-        if not engine.reads(self.search):
+        if not engine.reads(search):
             store = ""
         else:
-            generate(
-                self.search,
-                store,
-                executor=self.executor,
-                luminosity=self.luminosity,
-                seed=self.options.seed + number,
-                signals=signals,
-            )
-        return scan.scan(self.search, store, cube, executor=self.executor, options=how)
+            executor, luminosity = self.executor, self.luminosity
+            generate(search, store, executor=executor, luminosity=luminosity, seed=seed, signals=signals)
+            if values is not None and engine.stated(search):
+                search = with_signal(search, store, values, seed)
+        return scan.scan(search, store, cube, executor=self.executor, options=how)
 
     def run(self, name: str) -> Run:
         """Return the run of a scan."""
@@ -168,9 +181,9 @@ def _one(bench: Workbench, spot: Spot, number: int) -> Injected:
     error = np.nan_to_num(float(row["signal_yield_error"]))
     signal = max(bench.options.least, bench.options.strength * error)
     generated = (np.nan, np.nan, np.nan)
-    if bench.options.events and not engine.stated(bench.search):
+    if bench.options.events and engine.reads(bench.search):
         name = f"signal_{number}"
-        bench.scan(name, tuple(signals(bench.search, spot, row, signal)), number)
+        bench.scan(name, tuple(signals(bench.search, spot, row, signal)), number, spot.values)
         generated = recovered(bench.run(name), cell, spot, signal)
     found = toys(run, cell, signal, bench.options.toys)
     return Injected(

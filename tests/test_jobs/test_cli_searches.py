@@ -66,6 +66,12 @@ def test_validate_counts_the_windows(darkscan):
     assert f"{answer['windows']['all']} windows" in darkscan("searches", "validate", "zp_mumu").out
 
 
+def test_validate_counts_the_points_of_counting_windows(darkscan):
+    answer = darkscan("searches", "validate", "zp_inv_emu", "--json")
+    assert answer.code == 0
+    assert answer.json["windows"]["all"] > 300
+
+
 def test_validate_names_line_and_remedy(refused, tmp_path):
     path = tmp_path / "wrong.yaml"
     path.write_text("extends: bump_hunt\nresolutoin: 3 MeV\n")

@@ -32,7 +32,7 @@ INJECTIONS = (
     Injection("zp_tautau", 6.0, 5.0, 40.0, (5.8, 6.2)),
     Injection("tautau_ll", 0.15, 3.0, 60.0, (0.12, 0.18)),
     Injection("tautau_ll", 2.0, 3.0, 60.0, (1.9, 2.1)),
-    Injection("zp_inv_emu", 4.0, 600.0, 0.276, (3.8, 4.2)),
+    Injection("zp_inv_emu", 0.5, 600.0, 0.276, (0.2, 1.0)),
 )
 
 

@@ -95,3 +95,25 @@ def test_a_table_keeps_the_rows_of_other_searches(tmp_path):
     catalogue_tables.fill(page, "expected", Table(header, new))
     both = Table(header, [old[0], *new, old[3]]).markdown
     assert page.read_text() == f"A page.\n\n<!-- expected -->\n{both}\n\nAnd so on.\n"
+
+
+def test_a_signal_in_flight_comes_back_among_published_counts(tmp_path):
+    text = """
+extends: hnl_tau
+scan:
+  m_n: {values: "1, 1.2 GeV"}
+  ctau_n: {values: "10, 100 cm"}
+method: {limit: asymptotic}
+simulation:
+  - {process: tau_heavy_neutrino, role: signal}
+  - process: tau_heavy_neutrino
+    role: efficiency
+    events: 20000
+    masses: 1, 1.2 GeV
+    parameters: {ctau_least: 1 cm, ctau: 100 cm}
+"""
+    options = injection.Options(points=1, toys=20)
+    (one,) = injection.inject(definition.parse(text, where="hnl.yaml"), tmp_path, SerialExecutor(), options)
+    assert one.generated_yield == pytest.approx(200.0, abs=60.0)
+    assert 10.0 < one.generated_error < 40.0
+    assert abs(one.generated_pull) < 3.0

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import optimize, stats
 
 from scanner import definition
 from scanner.errors import InputError
@@ -82,6 +83,27 @@ def test_the_published_search_is_near_what_was_published(darkscan, tmp_path):
     assert cube.attrs["data_kind"] == "published counts"
     assert "momentum_scale" in cube.attrs["systematics"]
     assert cube["n_observed"].item() == 1
+
+
+def test_the_limit_of_one_event_is_that_of_mixed_poisson_distributions(darkscan, tmp_path):
+    """Counts over a Gamma distribution are negative binomial; the efficiency is averaged by quadrature."""
+    assert darkscan("scan", "tau_3mu_counts", "-o", tmp_path / "cube").code == 0
+    found = cubes.open(str(tmp_path / "cube"))["branching_fraction_limit"].item()
+    expected, error = 0.7, np.hypot(0.55, 0.16 * 0.7)
+    k = (expected / error) ** 2
+    background = stats.nbinom(k, k / (k + expected))
+    spread = np.sqrt(np.sum(np.square([2.4, 1.0, 0.9, 1.5, 3.9, 0.6, 0.3]))) / 100
+    nodes, weights = np.polynomial.hermite_e.hermegauss(20)
+    efficiency = np.exp(np.log1p(spread) * nodes)
+
+    def few(signal):
+        """Probability of no more than one event."""
+        none, one = background.pmf(0), background.pmf(1)
+        each = np.exp(-signal * efficiency) * (none + one + none * signal * efficiency)
+        return np.sum(weights * each) / weights.sum()
+
+    limit = optimize.brentq(lambda signal: few(signal) / few(0.0) - 0.1, 1.0, 10.0)
+    assert found == pytest.approx(limit / (2 * 389e6 * 0.204), rel=2e-3)
 
 
 def test_systematics_grow_the_limit():

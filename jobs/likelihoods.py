@@ -1,6 +1,6 @@
 """The likelihood of every window of a finished scan: fitted, counted, or of published counts."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from jobs.places import run_place
 from jobs.scanning import fits
 from jobs.scanning.run import PLAN, Run, open_run
 from scanner import engine
+from scanner.definition import Search
 from scanner.errors import InputError
 from scanner.likelihoods.binned import BinnedProblem
 from scanner.limits import window_problem
@@ -46,10 +47,17 @@ class Spot:
     point: Point
 
 
-def block_problem(run: Run, spot: Spot, region: str, windows: slice) -> tuple[BinnedProblem, Flags]:
+def block_problem(
+    run: Run, spot: Spot, region: str, windows: slice, change: Callable[[Search], Search] = lambda same: same
+) -> tuple[BinnedProblem, Flags]:
     """Return the likelihoods of a block of W windows, of a signal of one event, in all channels together.
 
     An unbinned search has those of its candidates in the bins of its windows.
+
+    Parameters
+    ----------
+    change : callable
+        Makes another search of that of the run, such as one of other systematics.
 
     Returns
     -------
@@ -57,7 +65,7 @@ def block_problem(run: Run, spot: Spot, region: str, windows: slice) -> tuple[Bi
     known : (W,) bool
         Where there is a likelihood: counting windows may have no background, or be left out.
     """
-    search = run.at(spot.configuration, spot.index)
+    search = change(run.at(spot.configuration, spot.index))
     here = at_point(search, spot.configuration, spot.point)
     if run.counting:
         rows = fits.region_rows(run, region, spot.configuration, windows)

@@ -133,12 +133,12 @@ def assemble(
         cube = cube.assign_coords(
             {name: ("configuration", [c.parameters[name] for c in search.configurations])}
         )
-    cube = cube.assign(_excluded_couplings(search, cube))
+    cube = cube.assign(excluded_couplings(search, cube))
     cube.attrs = cube_attributes(search) | dict(attributes)
     return cube
 
 
-def _excluded_couplings(search: Search, cube: xr.Dataset) -> dict[str, xr.DataArray]:
+def excluded_couplings(search: Search, cube: xr.Dataset) -> dict[str, xr.DataArray]:
     """Return the ends of the excluded intervals of a coupling that sets the lifetime, with attributes."""
     found = coupling_intervals(search, cube)
     for name, values in found.items():

@@ -8,23 +8,23 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from scanner import definition, engine, runnable
+from scanner import definition, engine
 from scanner.constants import QUANTILES
 from scanner.cube import variable_attributes
 from scanner.definition import Search
 from scanner.errors import InputError
 from scanner.interpretation import Exposure, Place, physics_limits
+from scanner.scenarios import SCENARIOS, improved, improves
 from scanner.schema.statistics import Systematic
 from scanner.shapes import BACKGROUNDS
 from scanner.stats import expected_limits
+from scanner.windows.axes import outer_axes
+from scanner.windows.counting import counts
+from scanner.windows.filled import uses_templates
+from scanner.windows.floating import floats
 from scanner.windows.grid import WindowGrid
 
 Floats = NDArray[np.float64]
-SCENARIOS = {
-    "statistical": "statistical errors only",
-    "constant": "every systematic keeps its relative size",
-    "improving": "every systematic follows its stated law of luminosity, down to its floor",
-}
 OF_THE_DATA = ("p_global", "z_global", "upcrossings")
 """How the attributes begin that are about the excess of the data, of which a projection has none."""
 SIGNAL_TARGETS = ("signal", "efficiency", "luminosity")
@@ -56,10 +56,11 @@ def project(cube: xr.Dataset, luminosities: Sequence[float], scenario: str = "st
     Raises
     ------
     InputError
-        If the cube has no luminosity or several configurations, the scenario is unknown, or a
-        luminosity is not positive.
+        If the cube has no luminosity or says not all that is needed, see `alone`, the scenario is unknown,
+        or a luminosity is not positive.
     """
-    search = _checked(cube, luminosities, scenario)
+    check(cube, luminosities, scenario)
+    search = _search(cube)
     today = float(cube.attrs["luminosity"])
     found = [_at(search, cube, target, target / today, scenario) for target in luminosities]
     axis = xr.IndexVariable(
@@ -71,19 +72,45 @@ def project(cube: xr.Dataset, luminosities: Sequence[float], scenario: str = "st
     return projection
 
 
-def _checked(cube: xr.Dataset, luminosities: Sequence[float], scenario: str) -> Search:
+def check(cube: xr.Dataset, luminosities: Sequence[float], scenario: str) -> None:
+    """Refuse what cannot be projected.
+
+    Raises
+    ------
+    InputError
+        If the cube has no luminosity, the scenario is unknown, or a luminosity is not positive.
+    """
     if scenario not in SCENARIOS:
         raise InputError(f"unknown scenario {scenario!r}: take one of {', '.join(SCENARIOS)}")
     if not luminosities or not all(np.isfinite(value) and value > 0.0 for value in luminosities):
         raise InputError(f"luminosities {list(luminosities)}: give positive ones, such as 1/ab,5/ab")
     if not np.isfinite(cube.attrs.get("luminosity", np.nan)):
         raise InputError("this cube has no luminosity, so there is nothing to scale: state it when ingesting")
-    if "configuration" in cube.dims:
-        raise InputError("select one configuration of the cube before projecting it")
+
+
+def alone(search: Search) -> bool:
+    """Tell whether a cube says all that its projection needs: spectra in one channel without known peaks."""
+    background = search.background
+    return not (
+        len(search.channels) > 1
+        or len(search.configurations) > 1
+        or outer_axes(search)
+        or counts(search)
+        or engine.stated(search)
+        or engine.unbinned(search)
+        or floats(search)
+        or uses_templates(search)
+        or set(background.peaks) - set(background.free_peaks)
+    )
+
+
+def _search(cube: xr.Dataset) -> Search:
     search = definition.from_json(cube.attrs["definition"])
-    runnable.check_single(search, "a projection")
-    runnable.refuse_known_yields(search, "a projection")
-    runnable.refuse_templates(search, "a projection")
+    if not alone(search):
+        raise InputError(
+            f"the limits of search {search.name!r} are projected from the likelihoods of its run, which "
+            "stands beside its cube: `darkscan project CUBE`"
+        )
     return search
 
 
@@ -168,16 +195,14 @@ def _events(search: Search, mass: Floats, scale: float, scenario: str) -> Floats
     total = np.zeros(len(mass))
     for term in search.systematics.values() if scenario != "statistical" else ():
         if term.events is not None:
-            improves = scenario == "improving" and term.scaling == "1/sqrt(L)"
-            total += (term.events(mass) * (np.sqrt(scale) if improves else scale)) ** 2
+            grown = np.sqrt(scale) if improves(term, scenario) else scale
+            total += (term.events(mass) * grown) ** 2
     return np.sqrt(total)
 
 
 def _size(systematic: Systematic, mass: Floats, scale: float, scenario: str) -> Floats:
     size: Floats = systematic.size(mass) if systematic.size is not None else np.zeros(len(mass))
-    if scenario == "improving" and systematic.scaling == "1/sqrt(L)":
-        size = np.maximum(size / np.sqrt(scale), np.minimum(size, systematic.floor))
-    return size
+    return improved(size, scale, systematic.floor) if improves(systematic, scenario) else size
 
 
 def _signal_factor(confidence_level: float, relative: Floats) -> Floats:

@@ -9,9 +9,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from jobs.combining import layout
-from jobs.combining.members import Member, Scanned, member, opened
+from jobs.combining.members import Member, member
 from jobs.combining.sites import Site, sites
 from jobs.progress import Advance, progress
+from jobs.scanned import Scanned, opened
 from scanner.errors import InputError
 from scanner.likelihoods.combination import combine
 from scanner.likelihoods.strength import named_apart, scaled
@@ -76,7 +77,7 @@ def combination(
         raise InputError(f"no combination by {method}: take one of {', '.join(COMBINED_METHODS)}")
     if len(cubes) < 2:
         raise InputError("a combination takes two cubes or more")
-    members = [opened(cube, number) for number, cube in enumerate(cubes)]
+    members = [opened(cube, "a combination", number) for number, cube in enumerate(cubes)]
     searches = [one.run.search for one in members]
     references = shared_models(searches, of)
     places = sites(searches, configuration)

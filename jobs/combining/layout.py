@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from jobs.combining.members import Scanned
+from jobs.scanned import Scanned
 from scanner.constants import QUANTILES
 from scanner.cube import variable_attributes
 from scanner.definition import Search

@@ -6,18 +6,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from jobs.likelihoods import Spot, block_problem, coordinates, open_cube_run
-from jobs.scanning.run import Run
+from jobs.likelihoods import Spot, block_problem, coordinates
+from jobs.scanned import Scanned
 from scanner import engine
-from scanner.errors import InputError
 from scanner.interpretation import Exposure, Place
 from scanner.likelihoods.binned import BinnedProblem
 from scanner.results import VETOED
 from scanner.schema.statistics import Model
 from scanner.sharing import events_per_strength
-from scanner.windows.axes import window_axes
-from scanner.windows.floating import floats
-from storage import cubes as cube_store
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -26,45 +22,6 @@ NEAR = 0.5
 """Resolutions by which windows of one mass may differ."""
 SAME = 1e-9
 """Relative difference of masses that are one, where no resolution is known."""
-
-
-@dataclass(frozen=True)
-class Scanned:
-    """A cube and its run."""
-
-    name: str
-    cube: xr.Dataset
-    run: Run
-
-    @property
-    def axes(self) -> list[str]:
-        """Names of the mass axes."""
-        return [axis.name for axis in window_axes(self.run.search)]
-
-    def values(self, spot: Spot) -> dict[str, float]:
-        """Return the parameters of a configuration and the values of the outer axes."""
-        return {**self.run.search.configurations[spot.configuration].parameters, **spot.point}
-
-    def at(self, spot: Spot) -> xr.Dataset:
-        """Return the cube's windows of one configuration at one point of the outer axes."""
-        chosen = self.cube.isel(configuration=spot.configuration, missing_dims="ignore")
-        return chosen.sel(dict(spot.point)).transpose(*self.axes, ...)
-
-
-def opened(cube: str, number: int) -> Scanned:
-    """Open a cube and the run beside it.
-
-    Raises
-    ------
-    InputError
-        If there is no run, or parameters of its signal float.
-    """
-    run = open_cube_run(cube)
-    if floats(run.search):
-        raise InputError(
-            f"a combination of search {run.search.name!r} with floating parameters is not possible: hold them"
-        )
-    return Scanned(f"{run.search.name}_{number}", cube_store.open(cube), run)
 
 
 @dataclass(frozen=True)

@@ -154,6 +154,7 @@ def project(
     scenario: Annotated[str, typer.Option(help="statistical, constant or improving.")] = "statistical",
     output: Annotated[str, typer.Option("-o", "--output", help="The projection cube to write.")] = "",
     at: Annotated[str, typer.Option(help="Print the limits at this point.")] = "",
+    configuration: Annotated[str, typer.Option(help="Print those of a model configuration.")] = "",
     json: Json = False,
 ) -> None:
     """Project expected limits to future luminosities."""
@@ -161,9 +162,13 @@ def project(
 
     found = open_cube(cube)
     check_cube(found)
-    place = place_of(found, at) or interesting(found)
+    place: dict[str, Any] = place_of(found, at)
+    if not set(found.limits.axes) & set(place):
+        place |= interesting(found)
+    if configuration:
+        place["configuration"] = configuration
     found.limits.at(**place)  # a point outside is better found before the work
-    projection = found.limits.project(luminosities(luminosity), scenario)
+    projection = projected(cube, found, luminosities(luminosity), scenario)
     if output:
         cubes.write(projection, output, overwrite=False)
     median = projection.limits.at(**place).sel(quantile=0.5)
@@ -174,14 +179,25 @@ def project(
         return
     names = [str(name) for name in median.data_vars]
     rows = [
-        [f"{value.item():g} fb^-1", *(show(float(median[name].sel(luminosity=value))) for name in names)]
+        [f"{value.item():g} fb^-1", *(numbers(median[name].sel(luminosity=value), {}) for name in names)]
         for value in median["luminosity"]
     ]
-    title = ", ".join(f"{name} = {value:g}" for name, value in place.items())
+    title = ", ".join(f"{name} = {show(value)}" for name, value in place.items())
     head = [f"{name.removesuffix('_expected')} [{unit(median[name])}]" for name in names]
     print_table(f"median expected limits at {title}, {scenario}", ["luminosity", *head], rows)
     if output:
         typer.echo(f"wrote {output}")
+
+
+def projected(url: str, cube: Any, targets: list[float], scenario: str) -> Any:
+    """Project by what the cube says, or where that is not enough by the likelihoods of its run."""
+    from jobs import projection
+    from scanner import definition
+    from scanner.projection import alone
+
+    if alone(definition.from_json(cube.attrs["definition"])):
+        return cube.limits.project(targets, scenario)
+    return projection.project(url, targets, scenario)
 
 
 def check_cube(cube: Any) -> None:
@@ -192,6 +208,8 @@ def check_cube(cube: Any) -> None:
         raise InputError(f"this cube is a study of {cube.attrs['study']}: project the limit cube of a scan")
     if "luminosity" in cube.dims:
         raise InputError("this cube is a projection already: project the limit cube that it was made from")
+    if "combined" in cube.attrs:
+        raise InputError("this cube is a combination: project the limit cubes that it was made from")
 
 
 def plot(

@@ -17,7 +17,7 @@ from scanner.likelihoods.binned import BinnedProblem
 from scanner.likelihoods.combination import combine
 from scanner.stats.asymptotic import asymptotic_limits_above
 from scanner.stats.auto import UNASKED_TOYS, thresholds
-from scanner.stats.counted import Counted
+from scanner.stats.counted import Counted, CountedLimits, counted_limits
 from scanner.stats.counting import core_uncertainties, known_events, run_kernel, with_counting
 from scanner.stats.joint_counts import JointCounts, counting_joint_limits
 from scanner.stats.limits import COUNTING, Limits
@@ -81,7 +81,7 @@ def several_limits(experiments: Sequence[Experiment], settings: Settings) -> Lim
 
 def _with_counts(limits: Limits, few: NDArray[np.int64], counts: JointCounts, settings: Settings) -> Limits:
     known = np.flatnonzero(np.all(np.isfinite(counts.gamma[0]), axis=1))
-    found, rows = counting_joint_limits(counts.select(known), settings), few[known]
+    found, rows = _counting_limits(counts.select(known), settings), few[known]
     sound = np.isfinite(found.yield_limit)
     new = {name: getattr(limits, name).copy() for name in ("yield_limit", "expected", "p_local", "z_local")}
     for name, values in new.items():
@@ -89,6 +89,14 @@ def _with_counts(limits: Limits, few: NDArray[np.int64], counts: JointCounts, se
     method = limits.method.copy()
     method[rows[sound]] = COUNTING
     return replace(limits, **new, method=method)
+
+
+def _counting_limits(counts: JointCounts, settings: Settings) -> CountedLimits:
+    """Return limits without approximation; those of a single count take any number of events."""
+    if len(counts.channels) > 1:
+        return counting_joint_limits(counts, settings)
+    found, share = counted_limits(counts.channels[0], settings, "counting"), counts.shares[:, 0]
+    return replace(found, yield_limit=found.yield_limit / share, expected=found.expected / share[:, None])
 
 
 def joint_counts(experiments: Sequence[Experiment], together: BinnedProblem) -> JointCounts:

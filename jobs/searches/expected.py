@@ -131,7 +131,7 @@ def places(search: Search) -> tuple[Spot, ...]:
 
     Curves that are published for several lifetimes are compared at all of these.
     """
-    spots, known = choose(search, MASSES), search.published
+    spots, known = choose(search, MASSES), _curve(search)
     axis = search.scan_axis
     within = [] if known is None else [m for m in known.mass if axis.low <= m <= axis.high]
     within = [m for m, out in zip(within, engine.vetoed(search, np.array(within)), strict=True) if not out]
@@ -145,6 +145,11 @@ def places(search: Search) -> tuple[Spot, ...]:
         for k in kept
         for place in several
     )
+
+
+def _curve(search: Search) -> Published | None:
+    """Return the published curve, but none of an earlier search where the paper itself states a range."""
+    return None if search.name in ABSTRACTS else search.published
 
 
 def _passed(search: Search, folder: Path, executor: Executor, luminosity: float) -> Run:
@@ -164,7 +169,7 @@ def _passed(search: Search, folder: Path, executor: Executor, luminosity: float)
 def _one(run: Run, spot: Spot, part: float) -> Compared:
     cell, search = find(run.search, spot), run.search
     results = _limits(run, cell, part)
-    own, abstract = search.published, ABSTRACTS.get(search.name)
+    abstract, own = ABSTRACTS.get(search.name), _curve(search)
     name = own.quantity if own else abstract.quantity if abstract else str(quantity(search))
     expected = float(results[f"{name}_limit_expected"][0, 2])
     mass = spot.values[search.scan_axis.name]

@@ -1,9 +1,9 @@
 """Published rates through the models give the published couplings; definitions quote what is published.
 
 Files are those of `DARKSCAN_REFERENCE`; tests of absent ones are skipped. There is no pair to compare where
-couplings alone are published, of the visible and the invisible dark photon (1406.2980, 1702.03327), the
-projection to 50 ab⁻¹ and the pilot search for Z′ → invisible (1912.11276), or branching fractions alone, of
-B⁺ → K⁺a, B → KS and τ → lα.
+couplings alone are published, of the visible and the invisible dark photon (1406.2980, 1702.03327) and the
+pilot search for Z′ → invisible (1912.11276), or branching fractions alone, of B⁺ → K⁺a, B → KS and τ → lα.
+Couplings become cross sections there, and branching fractions couplings, whose sizes other numbers bound.
 """
 
 import os
@@ -73,12 +73,15 @@ def test_cross_sections_of_dark_higgsstrahlung_bracket_those_of_the_abstract():
     assert 5.0 / min(heavy) == pytest.approx(2.0e-6, rel=0.15)
 
 
+WEAK_CHARGE = 0.302822
+"""What couplings of the file of 1912.11276 are to be multiplied with: the charge of the positron."""
 QUOTED = {
     "alp_gg": ("limits/Belle2_gamma_binned.txt", 1e3),
     "b_ka": ("limits/babar_bkphotons_prompt.txt", 1.0),
     "tau_lalpha": ("limits/BelleII_tau_e.txt", 1.0),
     "ap_inv": ("limits/BaBar_Lees2017lec.lmt", 1.0),
     "ap_vis": ("limits/BaBar_Lees2014xha.lmt", 1.0),
+    "zp_inv": ("limits/BelleII_Adachi2019otg.lmt", WEAK_CHARGE),
 }
 
 
@@ -160,3 +163,59 @@ def test_the_ratio_of_hadrons_is_that_of_alpinist():
     mass, ratio = table("tables/alpinist_R/R_hadrons.dat")
     chosen = (mass > 0.3) & (mass < 2.0) & (np.abs(mass - 1.02) > 0.04)
     np.testing.assert_allclose(r_ratio(mass[chosen]), ratio[chosen], rtol=0.07)
+
+
+def test_the_note_of_tau_lalpha_quotes_the_limits_with_muons():
+    mass, _, limit = table("limits/BelleII_tau_mu.txt")
+    published = definition.load("tau_lalpha").published
+    assert mass[1:].tolist() == list(published.mass[1:])
+    quoted = published.note.split(":")[1].removesuffix("e-3").split(",")
+    assert [float(each) for each in quoted] == pytest.approx(1e3 * limit)
+
+
+@pytest.mark.parametrize("file", ["BelleII_tau_e.txt", "BelleII_tau_mu.txt"])
+def test_limits_on_tau_to_alpha_are_scales_of_millions_of_gev(file):
+    """At F = 10⁷ GeV a massless α has a branching fraction of 4.9·10⁻⁴."""
+    mass, _, limit = table(f"limits/{file}")
+    inverse = MODELS["tau_alpha"].coupling_limit(limit[0], 1e-6, SQRT_S)
+    assert inverse == pytest.approx(1e-7 * np.sqrt(limit[0] / 4.9e-4), rel=5e-3)
+    scales = 1 / MODELS["tau_alpha"].coupling_limit(limit[1:], mass[1:], SQRT_S)
+    assert ((scales > 2e6) & (scales < 1.2e7)).all()
+
+
+def test_limits_on_b_to_kaon_alp_are_couplings_whose_decays_are_prompt_above_1_gev():
+    """2111.01800 takes decays for prompt; at 2 GeV the models have B = 2.1·10⁻⁷ and 0.93 mm at 10⁻⁵/GeV."""
+    mass, _, limit = table("limits/babar_bkphotons_prompt.txt")
+    model = MODELS["alp_w"]
+    coupling = model.coupling_limit(limit, mass, SQRT_S)
+    at = np.argmin(np.abs(mass - 2.0))
+    assert coupling[at] == pytest.approx(1e-5 * np.sqrt(limit[at] / 2.1e-7), rel=0.03)
+    length = model.decay_length(mass) / coupling**2
+    assert length[at] == pytest.approx(0.093 * 2.1e-7 / limit[at], rel=0.05)
+    assert ((length < 1.0) == (mass > 1.0))[np.abs(mass - 1.0) > 0.4].all()
+
+
+def test_couplings_of_the_pilot_search_are_cross_sections_above_the_counts_that_it_could_see():
+    """1912.11276: 0.276 fb⁻¹ and no event in most windows; 2.3 of them at 90% are σ B of 8.3 fb at least."""
+    mass, coupling = table("limits/BelleII_Adachi2019otg.lmt")
+    model = MODELS["zprime_lmu_ltau"]
+    chosen = (mass > 0.1) & (coupling < 1e4)
+    mass, g = mass[chosen], WEAK_CHARGE * coupling[chosen]
+    seen = g**2 * model.production(mass, SQRT_S) * model.branching_fraction(mass, "invisible")
+    print(np.round(seen, 1))
+    assert (seen > 2.3 / 0.276).all()
+    assert np.median(seen) < 1e3
+
+
+def test_the_projection_of_visible_dark_photons_is_the_root_of_the_luminosity_and_a_better_detector():
+    """1808.10567: 514 fb⁻¹ of BaBar at 50 ab⁻¹ are ε × 0.318 by statistics alone.
+
+    The projection further has masses twice as well known and a trigger up to twice as efficient, each worth a
+    factor of 2^¼ at most.
+    """
+    curves = [table(f"limits/{name}.lmt") for name in ("BaBar_Lees2014xha", "reach_BelleII_Kou2018nap")]
+    (mass, today), (further, later) = (curve[:, curve[1] < 1e4] for curve in curves)
+    ratio = np.median(later / np.interp(further, mass, today))
+    statistics = (514 / 50_000) ** 0.25
+    print(f"{ratio:.3f} between {statistics / np.sqrt(2):.3f} and {statistics:.3f}")
+    assert statistics / np.sqrt(2) < ratio < statistics

@@ -56,7 +56,9 @@ def alp_rows(cube):
     published = definition.load("alp_gg").published
     limited = cube.isel(m_alp=np.isfinite(cube["cross_section_limit"].to_numpy()))
     rows = []
-    for mass, value in zip(published.mass, published.value, strict=True):
+    values = dict(zip(published.mass, published.value, strict=True))
+    for mass in AROUND:
+        value = values[mass]
         window = limited.limits.at(m_alp=mass)
         low, median, high = 1e-3 * window["cross_section_limit_expected"].to_numpy()[1:4]
         coupling = 1e3 * float(window["coupling_limit_expected"].sel(quantile=0.5))

@@ -138,7 +138,7 @@ def test_alp_gg():
     assert [r.observable for r in search.regions] == ["m_gg**2", "m_recoil**2"]
     assert search.background.order_at([0.4, 0.5, 6.8, 6.85, 9.0]).tolist() == [2, 4, 4, 5, 5]
     assert search.signal.efficiency([0.2, 9.7]) == pytest.approx([0.20, 0.34], rel=0.15)
-    assert search.published.value[0] == 61.0
+    assert search.published.curve({})[1] == 61.0
     assert search.published.unit == "fb"
     (veto,) = search.vetoes
     low, high = veto.intervals(search.signal.resolution)[1]

@@ -1,7 +1,7 @@
 """B⁺ → K⁺a, a → γγ: the signal, B decays with known mesons in place of a, and the continuum.
 
 Signal and known mesons are four-vectors through the detector and a fit to mass and energy of the B. The
-continuum, and wrong combinations in B decays, are a parametrised spectrum.
+continuum, and wrong combinations in B decays, are spectra of such a detector and fit on particles of PYTHIA.
 """
 
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from scanner.simulation import b_mesons, constrained, detector, flight, kinemati
 from scanner.simulation.base import Columns, FixedSize, Parameters, Process, StatedSize, as_columns
 from scanner.simulation.sampling import InverseCDF
 from scanner.simulation.signals import decay_cross_section, mass_between
+from scanner.simulation.tabulated import table
 
 Array = NDArray[np.float64]
 
@@ -147,25 +148,16 @@ class KaonMesons(FixedSize):
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-CONTINUUM = 3000.0
-"""Cross section of combinations within BC_RANGE and DE_RANGE before a cut on the classifier [fb]: that of
-about one in a thousand hadronic events; a default."""
-PEAKING = {"pi0": 0.05, "eta": 0.02, "eta_prime": 0.003}
-PEAK_RESOLUTION = {"pi0": 0.008, "eta": 0.009, "eta_prime": 0.010}
-"""Share of combinations whose photons come from a meson, and the width of its peak [GeV]; defaults."""
+COMBINATIONS = table("kaon_photons")
+"""Spectra of combinations, from true particles of PYTHIA in the detector."""
 BC_RANGE, DE_RANGE = (5.26, 5.29), 0.15
 """Range of M_bc and half range of ΔE [GeV]."""
-ARGUS_CURVATURE = 20.0
 
 
-def _smooth(x: Array) -> Array:
-    """Return the density of m_γγ over its highest value: rising, broad, falling to the end."""
-    return np.asarray((0.05 + x) ** 0.4 * np.maximum(1 - x, 0.0) ** 0.8)
-
-
-def _argus(m: Array) -> Array:
+def argus(m: Array, curvature: float) -> Array:
+    """Return the ARGUS shape of M_bc [GeV], not normalised."""
     z = np.maximum(1 - (m / BC_RANGE[1]) ** 2, 0.0)
-    return np.asarray(m * np.sqrt(z) * np.exp(-ARGUS_CURVATURE * z))
+    return np.asarray(m * np.sqrt(z) * np.exp(-curvature * z))
 
 
 class KaonPhotonCombinations(StatedSize):
@@ -175,31 +167,32 @@ class KaonPhotonCombinations(StatedSize):
     title: ClassVar[str] = "K⁺γγ combinations in e⁺e⁻ → qq̄ and BB̄"
     role: ClassVar[str] = "background"
     approximation: ClassVar[str] = (
-        "parametrised spectra of every column; their size, 3 pb before the classifier, the shares of real "
-        "π⁰, η and η′ and all shapes are defaults"
+        "size before the classifier and spectra computed with PYTHIA 8.317 in this detector; columns "
+        "independent of each other; no misidentified kaons, clusters of neutral hadrons or beam background; "
+        "the classifier's rejection, the same at all masses, is a default"
     )
     parameters: ClassVar[tuple[str, ...]] = ("cross_section",)
     columns: ClassVar[dict[str, str]] = KAON_PHOTON_COLUMNS
-    size: ClassVar[float | None] = CONTINUUM
+    size: ClassVar[float | None] = float(COMBINATIONS["cross_section"]["value"])
 
     def generate(self, events: int, rng: Generator, sqrt_s: float, parameters: Parameters) -> Columns:
         """Return one candidate an event."""
         del sqrt_s
         self.check(parameters)
-        end = MASS_B - MASS_KAON
-        m_gg = end * InverseCDF.of(_smooth, 0.0, 1.0, 2001).sample(rng, events)
-        kind = rng.random(events)
-        for name, share in PEAKING.items():
-            here = (kind >= 0) & (kind < share)
-            width = PEAK_RESOLUTION[name]
-            m_gg[here] = MESONS[name].mass + width * rng.standard_normal(np.count_nonzero(here))
-            kind = kind - share
+        mass = InverseCDF.through(COMBINATIONS["mass"]["values"], COMBINATIONS["density"])
+        m_gg = mass.sample(rng, events)
+        pions = rng.random(events) < COMBINATIONS["pi0_share"]
+        width = COMBINATIONS["pi0_resolution"]["value"]
+        m_gg[pions] = MASS_PION0 + width * rng.standard_normal(np.count_nonzero(pions))
+        slope, curvature = COMBINATIONS["delta_e_slope"], COMBINATIONS["argus_curvature"]
+        bc = InverseCDF.of(lambda m: argus(m, curvature), *BC_RANGE, 2001)
+        de = InverseCDF.of(lambda x: 1 + slope * x / DE_RANGE, -DE_RANGE, DE_RANGE, 2)
         return as_columns(
             np.arange(events),
             {
                 "m_gg": m_gg,
-                "m_bc": InverseCDF.of(_argus, *BC_RANGE, 2001).sample(rng, events),
-                "delta_e": rng.uniform(-DE_RANGE, DE_RANGE, events),
+                "m_bc": bc.sample(rng, events),
+                "delta_e": de.sample(rng, events),
                 "nn": network.output(np.zeros(events, dtype=np.bool_), rng),
             },
         )

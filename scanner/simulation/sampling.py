@@ -41,7 +41,12 @@ class InverseCDF:
     def of(cls, density: Callable[[Array], Array], low: float, high: float, points: int) -> "InverseCDF":
         """Tabulate a density [any norm] on equidistant points of [low, high]."""
         x = np.linspace(low, high, points)
-        y = np.maximum(density(x), 0.0)
+        return cls.through(x, np.maximum(density(x), 0.0))
+
+    @classmethod
+    def through(cls, nodes: Array, density: Array) -> "InverseCDF":
+        """Take a density [any norm] by its values at rising nodes, linear between them."""
+        x, y = np.asarray(nodes, dtype=np.float64), np.asarray(density, dtype=np.float64)
         steps = np.diff(x) * (y[1:] + y[:-1]) / 2
         return cls(x, y, np.concatenate([[0.0], np.cumsum(steps)]))
 

@@ -4,6 +4,8 @@ Both have radiation off the beams by structure functions, none off the leptons, 
 PYTHIA's photons have transverse momentum, and its hadronic decays of the τ go by measured currents, those of
 the generator by one resonance: what is asked is that distribution functions, smeared by a detector's
 resolution, differ by no more than 0.03 beyond statistics. Photons softer than that are cut off differently.
+
+Combinations that look like B → K⁺γγ are drawn from a table that PYTHIA made; other events of it find them.
 """
 
 import subprocess
@@ -14,11 +16,11 @@ import pytest
 from scipy.stats import ks_2samp
 
 from scanner.constants import SQRT_S
-from scanner.simulation import kinematics, recoil, tau_decays
+from scanner.simulation import calibrate_combinations, generate_chunk, get, kinematics, recoil, tau_decays
 
-ORACLE = Path(__file__).parent / "oracles" / "pythia_spectra.py"
+ORACLES = Path(__file__).parent / "oracles"
 PYTHON = Path(__file__).parents[2] / ".venv-pythia" / "bin" / "python"
-EVENTS, OURS = 40_000, 150_000
+EVENTS, OURS, HADRONIC = 40_000, 150_000, 120_000
 APART = 0.03
 """Largest distance of two distribution functions that the approximations explain."""
 RESOLUTION = 0.005
@@ -35,7 +37,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def theirs(tmp_path_factory):
     path = tmp_path_factory.mktemp("pythia") / "spectra.npz"
-    subprocess.run([PYTHON, ORACLE, str(EVENTS), path], check=True)
+    subprocess.run([PYTHON, ORACLES / "pythia_spectra.py", str(EVENTS), path], check=True)
     return dict(np.load(path))
 
 
@@ -102,3 +104,33 @@ def test_flavours_of_quarks(theirs):
     for code, expected in ((2, 1.61), (1, 0.40), (3, 0.38), (4, 1.30)):
         print(f"flavour {code}: {expected} and {theirs[f'sigma_{code}']:.4f}")
         assert theirs[f"sigma_{code}"] == pytest.approx(expected, rel=0.1)
+
+
+@pytest.fixture(scope="module")
+def combinations(tmp_path_factory):
+    """Return candidates of K⁺γγ in the wide ranges, a pass through the detector, and the luminosity."""
+    path = tmp_path_factory.mktemp("pythia") / "combinations.npz"
+    subprocess.run([PYTHON, ORACLES / "pythia_combinations.py", str(HADRONIC), path, "5"], check=True)
+    whole, luminosity = calibrate_combinations.merged([path])
+    return calibrate_combinations.measured(whole, repeats=4), luminosity
+
+
+def test_combinations_have_the_rate_of_their_table(combinations):
+    found, luminosity = combinations
+    inside = found["inside"]
+    sigma = np.count_nonzero(inside) / 4 / luminosity
+    several = len(np.unique(found["event"][inside]))
+    table = get("kaon_photon_combinations").size
+    print(f"K⁺γγ: {table:.0f} fb and {sigma:.0f} fb, of {several} combinations")
+    assert sigma == pytest.approx(table, rel=0.03 + 3 / np.sqrt(several))
+
+
+def test_combinations_have_the_spectra_of_their_table(combinations):
+    found, _ = combinations
+    ours = generate_chunk("kaon_photon_combinations", OURS, (1,), sqrt_s=SQRT_S)
+    for name, chosen in (("m_gg", slice(None)), ("m_bc", found["inside"]), ("delta_e", found["inside"])):
+        other = found[name][chosen]
+        distance = ks_2samp(ours[name], other).statistic
+        allowed = APART + CRITICAL / np.sqrt(len(np.unique(found["event"][chosen])))
+        print(f"{name} of K⁺γγ: distance {distance:.3f} of {allowed:.3f}")
+        assert distance < allowed, name

@@ -33,7 +33,7 @@ def test_a_part_of_the_events_tells_the_limits_of_all(tmp_path):
     assert all(one.generated == pytest.approx(0.098, rel=0.01) for one in part)
     ratio = np.array([b.expected / a.expected for a, b in zip(whole, part, strict=True)])
     np.testing.assert_allclose(ratio, 1.0, atol=0.25)
-    assert [one.published for one in whole] == [61.0, 403.0, 820.0, 570.0, 500.0]  # none in a veto
+    assert [one.published for one in whole] == [180.0, 431.0, 537.0, 417.0, 282.0]  # none in a veto
 
 
 def test_limits_published_along_a_lifetime_are_compared_at_each_in_the_final_state_that_they_are_of():
@@ -68,7 +68,7 @@ def test_a_range_of_an_abstract_has_a_ratio_to_its_nearest_end():
 @pytest.mark.parametrize("name", expected.ABSTRACTS)
 def test_ranges_stand_in_for_curves_that_definitions_have_not(name):
     search, abstract = definition.load(name), expected.ABSTRACTS[name]
-    assert search.published is None
+    assert search.published is None or search.published.source != abstract.source
     assert abstract.low < abstract.high
     assert abstract.source == f"arXiv:{search.reference.arxiv}"
     spots = expected.places(search)

@@ -49,7 +49,7 @@ def _limits(search: Search) -> Iterator[str]:
     if quantity(search) is None:
         text = f"Limits at {level} CL on the yield by the method `{method.limit}`"
     couplings = [
-        f"{bound_model(reference).coupling} of {reference.title or bound_model(reference).title}"
+        reference.title or f"{bound_model(reference).coupling} of {bound_model(reference).title}"
         for _, reference in ordered(search)
     ]
     yield text + (f", and on {'; '.join(couplings)}." if couplings else ".")

@@ -51,10 +51,21 @@ def refuse_special(search: Search, what: str) -> None:
         If the search counts events in windows, has templates from samples, an unbinned likelihood or floating
         parameters.
     """
-    if counts(search) or stated(search):
-        raise InputError(f"{what} of a search that counts events in windows is not possible")
+    refuse_counts(search, what)
     refuse_templates(search, what)
     refuse_curves(search, what)
+
+
+def refuse_counts(search: Search, what: str) -> None:
+    """Refuse what knows nothing but spectra.
+
+    Raises
+    ------
+    InputError
+        If the search counts events in windows.
+    """
+    if counts(search) or stated(search):
+        raise InputError(f"{what} of a search that counts events in windows is not possible")
 
 
 def refuse_curves(search: Search, what: str) -> None:

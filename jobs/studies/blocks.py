@@ -1,7 +1,7 @@
 """The blocks of a study: sums over toys, and what needs no toys, committed as parts; and their cube."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -10,16 +10,22 @@ import xarray as xr
 
 from jobs import blocks
 from jobs.blocks import OpenJob
+from jobs.places import run_place
+from jobs.scanning.run import open_run
 from scanner import definition, engine
 from scanner.definition import Search
 from scanner.studies import bias, coverage, linearity
 from scanner.studies.bench import Bench, choose_windows
 from scanner.studies.cases import Cases, Variables, cases_of, grouped, total
 from scanner.studies.cube import assemble as assemble_cube
+from scanner.windows.filled import uses_templates
+from scanner.windows.grid import WindowGrid
 from storage.provenance import versions
 
 TRUTH = "truth"
 """Key of the part with the background truths."""
+SPECTRUM = "spectrum"
+"""Where the run stands whose passes fill the spectra."""
 ASIMOV = "asimov"
 """Last word of the keys of blocks without toys."""
 
@@ -53,9 +59,9 @@ class Study:
         """Windows and truths by configuration and region."""
         arrays = self.opened.parts.read(TRUTH).arrays
         found = {}
-        for region, grid in engine.grids(self.search).items():
-            part, numbers = choose_windows(grid, self.facts["every"])
+        for region in engine.grids(self.search):
             for number in range(len(self.search.configurations)):
+                part, numbers = choose_windows(self._grid(region, number), self.facts["every"])
                 truths = {name: arrays[f"{number}.{region}.{name}"] for name in self.facts["truths"]}
                 found[number, region] = Bench(
                     self.search,
@@ -67,6 +73,16 @@ class Study:
                     self.facts["include"],
                 )
         return found
+
+    def _grid(self, region: str, number: int) -> WindowGrid:
+        """Return the windows of a region; templates are those of the spectra, at the study's luminosity."""
+        if not uses_templates(self.search):
+            return engine.grids(self.search)[region]
+        grid = open_run(run_place(f"{self.opened.place}/{SPECTRUM}")).grid(region, number)
+        if grid.templates is None:
+            return grid
+        fixed = self.facts["scale"] * grid.templates.fixed
+        return replace(grid, templates=replace(grid.templates, fixed=fixed))
 
     def quality(self, number: int, region: str) -> list[float]:
         """How well each truth describes its source: p-values."""

@@ -18,7 +18,9 @@ from scanner import engine, runnable, simulation
 from scanner.definition import Search
 from scanner.errors import InputError
 from scanner.studies import GROUP, STUDIES, TRUTHS
+from scanner.studies.injected import MODEL
 from scanner.windows import systematics
+from scanner.windows.filled import uses_templates
 from storage import cubes as cube_store
 from storage.events import EventStore
 from storage.locations import Location
@@ -136,8 +138,13 @@ def make_job(kind: str, search: Search, store: str, options: Options) -> Job:
     if kind not in STUDIES:
         raise InputError(f"unknown study {kind!r}: take one of {', '.join(STUDIES)}")
     runnable.check_runnable(search)
-    runnable.refuse_special(search, "a study")
+    runnable.refuse_counts(search, "a study")
+    runnable.refuse_curves(search, "a study")
     runnable.refuse_known_yields(search, "a study")
+    if kind == "bias" and uses_templates(search):
+        raise InputError(
+            "templates from samples are their own truth: there is no bias of their shape to study"
+        )
     planning.check_method(options.method, search)
     _check_numbers(options)
     there, luminosity, produced = _source(search, store, options)
@@ -154,11 +161,18 @@ def make_job(kind: str, search: Search, store: str, options: Options) -> Job:
         "every": options.every,
         "method": options.method,
         "seed": options.seed,
-        "truths": list(TRUTHS) if kind == "bias" else list(TRUTHS)[:1],
+        "truths": _truths(kind, search),
         **_systematics(kind, search),
     }
     regions = list(engine.grids(search))
     return Job.of(kind, facts, tuple(_keys(regions, toys, options.toys_a_block)))
+
+
+def _truths(kind: str, search: Search) -> list[str]:
+    """Return the names of the backgrounds that are thrown; templates throw what they expect."""
+    if uses_templates(search):
+        return [MODEL]
+    return list(TRUTHS) if kind == "bias" else list(TRUTHS)[:1]
 
 
 def _systematics(kind: str, search: Search) -> dict[str, str]:

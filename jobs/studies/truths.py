@@ -10,12 +10,15 @@ from jobs.executors import Executor
 from jobs.generate import generate
 from jobs.places import generating
 from jobs.plan import Options
-from jobs.scanning import planning
+from jobs.scanning import fits, planning
 from jobs.scanning.run import Run
-from jobs.studies.blocks import TRUTH
+from jobs.studies.blocks import SPECTRUM, TRUTH
 from scanner import definition, engine
 from scanner.definition import Search
-from scanner.studies.bench import Source, Truths, fit_truths, join_truths
+from scanner.limits import window_problem
+from scanner.studies.bench import Source, Truths, choose_windows, fit_truths, join_truths
+from scanner.studies.injected import MODEL, expectation
+from scanner.windows.filled import uses_templates
 from storage.events import MANIFEST, EventStore
 from storage.locations import Location
 
@@ -28,14 +31,14 @@ def commit_truths(opened: OpenJob, store: str, executor: Executor) -> None:
         store = f"{opened.place}/events"
         produce(search, store, facts, executor)
     plan = planning.make_plan(search, EventStore.open(store), store, Options("asymptotic", facts["seed"]))
-    run = scan.start(plan, f"{opened.place}/spectrum", resume=True, overwrite=False)
+    run = scan.start(plan, f"{opened.place}/{SPECTRUM}", resume=True, overwrite=False)
     scan.run_passes(run, executor)
     arrays = {}
     for region in run.grids:
         for number in range(len(search.configurations)):
-            found = region_truths(run, region, number, facts)
-            for name, expectation in found.expectations.items():
-                arrays[f"{number}.{region}.{name}"] = expectation
+            found = (model_truth if uses_templates(search) else region_truths)(run, region, number, facts)
+            for name, expected in found.expectations.items():
+                arrays[f"{number}.{region}.{name}"] = expected
                 arrays[f"{number}.{region}.{name}.quality"] = np.array([found.quality[name]])
     opened.parts.commit(TRUTH, arrays)
 
@@ -48,6 +51,16 @@ def region_truths(run: Run, region: str, number: int, facts: dict[str, Any]) -> 
         source = Source(grid.channels.get(channel, grid), counts, facts["scale"])
         found.append(fit_truths(source, facts["truths"], facts["every"]))
     return join_truths(found, grid, facts["every"])
+
+
+def model_truth(run: Run, region: str, number: int, facts: dict[str, Any]) -> Truths:
+    """Return what the templates of a region expect in each window, as fitted to its data without signal."""
+    part, numbers = choose_windows(run.grid(region, number), facts["every"])
+    counts = fits.region_counts(run, region, number, slice(0, len(run.grids[region])))[numbers]
+    problem, _ = window_problem(
+        run.at(number, 0), part, counts, slice(0, len(part)), configuration=number, include=facts["include"]
+    )
+    return Truths({MODEL: facts["scale"] * expectation(problem)}, {MODEL: np.nan})
 
 
 def produce(search: Search, store: str, facts: dict[str, Any], executor: Executor) -> None:

@@ -46,6 +46,10 @@ class Templates:
     fixed: Floats
     statistics: Floats
 
+    def select(self, windows: Integers) -> "Templates":
+        """Return the templates of some windows only, by their numbers."""
+        return replace(self, signal=self.signal[windows])
+
 
 @dataclass(frozen=True)
 class WindowGrid:
@@ -107,6 +111,7 @@ class WindowGrid:
             first=self.first[windows],
             stride=self.stride[windows],
             channels={name: axis.select(windows) for name, axis in self.channels.items()},
+            templates=None if self.templates is None else self.templates.select(windows),
         )
 
     def by_channel(self, fine: NDArray[Any]) -> list[NDArray[Any]]:

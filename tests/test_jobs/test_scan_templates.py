@@ -11,6 +11,7 @@ from jobs.plan import Options
 from jobs.scan import scan
 from jobs.scanning import fits
 from jobs.scanning.run import open_run
+from jobs.studies import study
 from scanner import definition
 from scanner.errors import InputError
 from scanner.likelihoods.fit import fit
@@ -179,3 +180,18 @@ def test_exported_templates_are_fitted_by_pyhf(cube, darkscan, pyhf_fit, tmp_pat
     )
     assert int(window["method"]) == ASYMPTOTIC
     assert exported.cls(float(window["yield_limit"])) == pytest.approx(0.05, rel=0.01)
+
+
+def test_a_study_gives_back_what_is_injected(search, store, cube, tmp_path):
+    options = study.Options(toys=40, injected=(0.0, 4.0), seed=2)
+    made = study.study(
+        "linearity", search, str(tmp_path / "study"), executor=SERIAL, store=store, options=options
+    )
+    assert made.attrs["truths"] == "model"
+    assert float(np.abs(made["pull_mean"] / made["pull_mean_error"]).max()) < 4.0
+    # Every mass has a template of its own, and with it the error that the scan finds in the data.
+    found = cubes.open(cube)["signal_yield_error"].isel(configuration=0)
+    np.testing.assert_allclose(made["expected_error"].isel(configuration=0), found, rtol=0.03)
+    assert float(found[1] / found[0]) < 0.5
+    with pytest.raises(InputError, match="templates from samples are their own truth"):
+        study.study("bias", search, str(tmp_path / "bias"), executor=SERIAL, store=store)

@@ -280,7 +280,7 @@ def _coupling_attributes(search: Search, name: str) -> dict[str, Any]:
         "units": model.unit,
         "long_name": f"{kind} on the coupling {model.coupling}",
         "symbol": model.coupling,
-        "model": reference.title or reference.name,
+        "model": reference.title or model.title,
     }
 
 

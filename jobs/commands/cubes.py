@@ -215,18 +215,40 @@ def check_cube(cube: Any) -> None:
 def plot(
     cube: Cube,
     output: Annotated[Path, typer.Option("-o", "--output", help="A .png, .pdf or .svg file.")],
-    variable: Annotated[str, typer.Option(help="coupling, cross_section, yield, or all.")] = "all",
+    variable: Annotated[
+        str, typer.Option(help="coupling, cross_section, yield, excluded (intervals of a coupling), or all.")
+    ] = "all",
+    at: Annotated[str, typer.Option(help="A point of the axes beside the mass, such as ctau_s=1cm.")] = "",
+    configuration: Annotated[str, typer.Option(help="A model configuration by name.")] = "",
 ) -> None:
     """Draw the limits of a cube or of a projection, or a study."""
     from scanner import plots
 
     found = open_cube(cube)
-    chosen = None if variable == "all" else variable
+    selected = found.limits.at(**place_of(found, at)) if at else found
+    selected = selected.limits.at(configuration=configuration) if configuration else selected
+    chosen = ""
     if "study" in found.attrs:
-        figure = plots.study_plot(found)
+        figure = plots.study_plot(selected)
     elif "luminosity" in found.dims:
-        figure = plots.projection_plot(found, chosen)
+        figure = plots.projection_plot(selected, None if variable == "all" else variable)
     else:
-        figure = plots.limit_plot(found, chosen) if chosen else plots.overview_plot(found)
+        selected, chosen = at_one_point(selected, variable)
+        figure = plots.draw(selected, variable)
     plots.save(figure, output)
-    typer.echo(f"wrote {output}")
+    typer.echo(f"wrote {output}{chosen}")
+
+
+def at_one_point(cube: Any, variable: str) -> tuple[Any, str]:
+    """Return what a plot over the masses shows of a cube, and what was chosen for those who chose nothing."""
+    from jobs.searches.catalogue import point_drawn
+
+    numbers = point_drawn(cube)
+    if variable.startswith("excluded"):  # over no axis beside the mass
+        numbers = {name: number for name, number in numbers.items() if name == "configuration"}
+    found = cube.isel(numbers)
+    free = [name for name in numbers if cube.sizes[name] > 1]
+    if not free:
+        return found, ""
+    text = ", ".join(f"{name} = {show(found[name].item())} {unit(found[name])}".rstrip() for name in free)
+    return found, f" at {text}; --configuration and --at take others"

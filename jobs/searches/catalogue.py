@@ -123,7 +123,8 @@ def _outcome(search: Search, folder: Path, executor: Executor, quick: bool, even
 def picture(search: Search, image: Path, executor: Executor) -> None:
     """Draw the limits of a search from a reduced run into a small image."""
     with TemporaryDirectory() as folder:
-        cube = run(reduced(search, PICTURE_MASSES, PICTURE_PLANE), Path(folder), executor, QUICK_EVENTS)
+        small = reduced(search, PICTURE_MASSES, PICTURE_PLANE, outer=None)
+        cube = run(small, Path(folder), executor, QUICK_EVENTS)
         plots.save_small(plots.overview_plot(drawn(cube)), image)
 
 
@@ -162,11 +163,13 @@ def quick_luminosity(search: Search, events: float = QUICK_EVENTS) -> float:
     return search.luminosity * min(1.0, events / max(produced, 1.0))
 
 
-def reduced(search: Search, masses: int = QUICK_MASSES, plane: int = QUICK_PLANE) -> Search:
-    """Return a search with few points on every axis, and few configurations."""
+def reduced(
+    search: Search, masses: int = QUICK_MASSES, plane: int = QUICK_PLANE, outer: int | None = QUICK_OUTER
+) -> Search:
+    """Return a search with few points on every axis, all of outer ones by None, and few configurations."""
     most = masses if len(window_axes(search)) == 1 else plane
-    outer = {axis.name for axis in outer_axes(search)}
-    axes = {name: _few(axis, QUICK_OUTER if name in outer else most) for name, axis in search.scan.items()}
+    beside = {axis.name for axis in outer_axes(search)}
+    axes = {name: _few(axis, outer if name in beside else most) for name, axis in search.scan.items()}
     small = {"scan": axes, "configurations": search.configurations[:QUICK_CONFIGURATIONS]}
     few = search.changed(**small, simulation=tuple(_small(process) for process in search.simulation))
     return definition.from_json(few.canonical)
@@ -180,7 +183,9 @@ def _small(process: SimulatedProcess) -> SimulatedProcess:
     return process.model_copy(update={"events": min(process.events, QUICK_SIGNALS), "rows": rows})
 
 
-def _few(axis: ScanAxis, most: int) -> ScanAxis:
+def _few(axis: ScanAxis, most: int | None) -> ScanAxis:
+    if most is None:
+        return axis
     if axis.values is not None:
         chosen = np.unique(np.linspace(0, len(axis.values) - 1, most).round().astype(int))
         values = tuple(axis.values[number] for number in chosen)
@@ -190,17 +195,25 @@ def _few(axis: ScanAxis, most: int) -> ScanAxis:
 
 
 def drawn(cube: xr.Dataset) -> xr.Dataset:
-    """Return what a plot shows of a cube: the first configuration, and one point of every other axis.
+    """Return what a plot shows of a cube: the first configuration, and one point of every other axis."""
+    return cube.isel(point_drawn(cube))
 
-    It is the nearest to where limits are published, or the middle of the axis.
+
+def point_drawn(cube: xr.Dataset) -> dict[str, int]:
+    """Return which configuration and which points of the axes beside the masses a plot shows, by number.
+
+    It is the nearest to where limits are published, or the middle of the axis; none of what is selected
+    already.
     """
+    if "definition" not in cube.attrs:
+        return {}
     search = definition.from_json(cube.attrs["definition"])
     places = ({},) if search.published is None else search.published.places
     place = places[len(places) // 2]
-    points = {axis.name: cube.sizes[axis.name] // 2 for axis in outer_axes(search)}
+    points = {axis.name: cube.sizes[axis.name] // 2 for axis in outer_axes(search) if axis.name in cube.dims}
     points |= {name: int(overlays.apart(cube[name], place[name]).argmin()) for name in points.keys() & place}
     first = {"configuration": 0} if "configuration" in cube.dims else {}
-    return cube.isel(points | first)
+    return points | first
 
 
 def compared(cube: xr.Dataset) -> list[dict[str, Any]]:

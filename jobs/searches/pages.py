@@ -6,6 +6,7 @@ from jobs.searches import catalogue, own_files
 from scanner import engine, simulation
 from scanner.definition import Search
 from scanner.interpretation import bound_model, ordered, quantity
+from scanner.islands import axes_of
 from scanner.schema.axes import ScanAxis
 from scanner.schema.statistics import Systematic
 
@@ -53,6 +54,11 @@ def _limits(search: Search) -> Iterator[str]:
         for _, reference in ordered(search)
     ]
     yield text + (f", and on {'; '.join(couplings)}." if couplings else ".")
+    if any(axes_of(search, reference) for _, reference in ordered(search)):
+        yield (
+            "A coupling sets the lifetime too, and what is excluded of it are intervals: "
+            "`darkscan plot limits.zarr -o excluded.pdf --variable excluded`."
+        )
 
 
 def _picture(search: Search) -> Iterator[str]:

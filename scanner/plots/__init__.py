@@ -5,6 +5,7 @@ state, so that it can be drawn on a worker, in a notebook or in a test alike.
 """
 
 from scanner.plots.files import save, save_small
+from scanner.plots.intervals import interval_plot
 from scanner.plots.limits import draw, limit_plot, overview_plot
 from scanner.plots.maxima import toy_maxima_plot
 from scanner.plots.overlays import Overlay
@@ -17,6 +18,7 @@ __all__ = [
     "Marker",
     "Overlay",
     "draw",
+    "interval_plot",
     "limit_plot",
     "overview_plot",
     "plane_plot",

@@ -46,12 +46,12 @@ def filled(headroom: float) -> float:
     return (1.0 + FOOTROOM) / (1.0 + FOOTROOM + headroom)
 
 
-def value_axis(axes: Axes, values: Floats, headroom: float) -> None:
+def value_axis(axes: Axes, values: Floats, headroom: float, nothing: str = "no limit in any window") -> None:
     """Set the range of a logarithmic vertical axis around positive values (N,), with room above them."""
     axes.set_yscale("log")
     if not values.size:
         axes.set_ylim(0.1, 10.0)
-        axes.text(0.5, 0.5, "no limit in any window", transform=axes.transAxes, ha="center", va="center")
+        axes.text(0.5, 0.5, nothing, transform=axes.transAxes, ha="center", va="center")
         return
     low, high = np.log10(values.min()), np.log10(values.max())
     decades = max(high - low, LEAST_DECADES)
@@ -97,7 +97,7 @@ def header(axes: Axes, attributes: Mapping[Any, Any], *, with_luminosity: bool =
 def legend(axes: Axes, title: str, first: tuple[str, ...] = (), without: tuple[str, ...] = ()) -> None:
     """Draw a legend of two columns at the top left; entries in `first` lead, those in `without` stay out."""
     handles, names = axes.get_legend_handles_labels()
-    shown = [i for i, name in enumerate(names) if name not in without]
+    shown = [i for i, name in enumerate(names) if name not in (*without, *names[:i])]
     order = sorted(shown, key=lambda i: first.index(names[i]) if names[i] in first else len(first))
     if not order:
         return

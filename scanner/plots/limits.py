@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from scanner.plots import curves, frame, labels, overlays, pieces, planes, style
+from scanner.plots import curves, frame, intervals, labels, overlays, pieces, planes, style
 from scanner.plots.overlays import Overlay
 
 FIRST = (pieces.OBSERVED, pieces.MEDIAN, pieces.BAND_68, pieces.BAND_95)
@@ -14,7 +14,12 @@ FIRST = (pieces.OBSERVED, pieces.MEDIAN, pieces.BAND_68, pieces.BAND_95)
 
 
 def draw(cube: xr.Dataset, variable: str = "all") -> Figure:
-    """Draw the named limit of a cube (see `limit_plot`), or all of them (see `overview_plot`)."""
+    """Draw the named limit of a cube (see `limit_plot`), or all of them (see `overview_plot`).
+
+    `excluded` draws the excluded intervals of its couplings (see `interval_plot`).
+    """
+    if variable.startswith(intervals.EXCLUDED):
+        return intervals.interval_plot(cube, variable)
     return overview_plot(cube) if variable == "all" else limit_plot(cube, variable)
 
 
@@ -57,10 +62,12 @@ def limit_plot(
 def overview_plot(cube: xr.Dataset) -> Figure:
     """Draw every limit of a cube but the bare yield, stacked, the coupling lowest.
 
+    Of a coupling that sets the lifetime too, the excluded intervals take the place of the limit.
+
     Parameters
     ----------
     cube : Dataset
-        Limit cube over one scan axis, as for `limit_plot`.
+        Limit cube over one scan axis, as for `limit_plot` and `interval_plot`.
 
     Raises
     ------
@@ -69,16 +76,21 @@ def overview_plot(cube: xr.Dataset) -> Figure:
     """
     if planes.is_plane(cube):
         return planes.plane_plot(cube)
-    physical = tuple(q for q in reversed(curves.available(cube)) if q != "yield")
-    return _stack(cube, physical or (curves.choose(cube, None),), None)
+    islands = intervals.names(cube)
+    aside = ("yield", "coupling") if islands else ("yield",)
+    physical = tuple(q for q in reversed(curves.available(cube)) if q not in aside)
+    return _stack(cube, physical or (curves.choose(cube, None),), None, islands)
 
 
 def _stack(
-    cube: xr.Dataset, variables: tuple[str, ...], overlay: Overlay | Iterable[Overlay] | None
+    cube: xr.Dataset,
+    variables: tuple[str, ...],
+    overlay: Overlay | Iterable[Overlay] | None,
+    islands: tuple[str, ...] = (),
 ) -> Figure:
     cube = curves.single(cube)
     axis = curves.scan_axis(cube, curves.array(cube, variables[0]))
-    heights = [3.4] + [2.5] * (len(variables) - 1) + [1.15] * ("z_local" in cube)
+    heights = [3.4] + [2.5] * (len(variables) - 1 + len(islands)) + [1.15] * ("z_local" in cube)
     figure, axes = style.panels(heights)
     for panel, variable in zip(axes, variables, strict=False):
         curve = curves.read(cube, variable)
@@ -89,6 +101,8 @@ def _stack(
             frame.legend(panel, labels.heading(cube.attrs, what="upper limits"), FIRST)
         else:
             frame.legend(panel, "", without=(*FIRST, pieces.NO_LIMIT))
+    for panel, name in zip(axes[len(variables) :], islands, strict=False):
+        intervals.draw(panel, cube, name, "Excluded")
     if "z_local" in cube:
         unit = str(cube[axis].attrs.get("units", "GeV"))
         pieces.significance(axes[-1], curve, np.array(cube["z_local"].values, dtype=np.float64), unit)

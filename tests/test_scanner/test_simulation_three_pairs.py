@@ -8,7 +8,8 @@ import pytest
 from scanner import definition
 from scanner.errors import InputError
 from scanner.models import get as model
-from scanner.simulation import expected_events, generate_chunk, kinematics
+from scanner.schema.interpolation import interpolate
+from scanner.simulation import calibrate_tables, expected_events, generate_chunk, kinematics
 from scanner.simulation.calibrate_windows import measure
 from scanner.simulation.three_pairs import DarkHiggsSix, DarkoniumSix, decay, join, pair_shares
 from scanner.windows.channels import rate
@@ -70,23 +71,69 @@ def test_the_coupling_gives_the_cross_section_of_the_model():
         generate_chunk("dark_higgs_six", 10, (1,), sqrt_s=SQRT_S, parameters=given | {"m_hprime": 0.9})
 
 
-@pytest.mark.parametrize(
-    ("name", "process", "point"),
-    [
-        ("dark_higgsstrahlung_6", "dark_higgs_six", {"m_aprime": 0.5, "m_hprime": 3.0}),
-        ("dark_higgsstrahlung_6", "dark_higgs_six", {"m_aprime": 2.0, "m_hprime": 6.0}),
-        ("dark_higgsstrahlung_6", "dark_higgs_six", {"m_aprime": 1.02, "m_hprime": 3.5}),
-        ("dark_higgsstrahlung_6", "dark_higgs_six", {"m_aprime": 1.133, "m_hprime": 3.518}),
-        ("dark_higgsstrahlung_6", "dark_higgs_six", {"m_aprime": 1.4, "m_hprime": 3.5}),
-        ("darkonium", "darkonium_six", {"m_aprime": 0.3, "m_upsilon": 4.0}),
-        ("darkonium", "darkonium_six", {"m_aprime": 2.0, "m_upsilon": 8.0}),
-        ("darkonium", "darkonium_six", {"m_aprime": 0.081, "m_upsilon": 2.5}),
-        ("darkonium", "darkonium_six", {"m_aprime": 1.02, "m_upsilon": 6.5}),
-    ],
-)
-def test_the_definitions_hold_what_the_generator_gives(name, process, point):
+PLANES = {
+    "dark_higgsstrahlung_6": (
+        "dark_higgs_six",
+        "m_hprime",
+        [
+            (0.11, 0.25), (0.11, 9.9), (0.16, 5.0), (0.2, 1.2), (0.215, 3.0), (0.25, 0.7), (0.25, 7.3),
+            (0.45, 7.8), (0.5, 3.0), (0.58, 1.17), (1.02, 3.5), (1.133, 3.518), (1.4, 3.0), (2.0, 6.0),
+            (2.0, 8.1), (2.7, 7.2), (3.3702, 6.8668),
+        ],
+    ),
+    "darkonium": (
+        "darkonium_six",
+        "m_upsilon",
+        [
+            (0.02, 0.1), (0.05, 9.0), (0.081, 2.5), (0.16, 0.52), (0.209, 5.3), (0.209, 0.71), (0.24, 2.0),
+            (0.3, 4.0), (0.6, 2.0), (0.9, 7.0), (1.02, 6.5), (1.22, 3.9), (2.0, 8.0), (3.0, 9.3),
+        ],
+    ),
+    "dark_higgsstrahlung": (
+        "dark_higgs_dimuon",
+        "m_hprime",
+        [
+            (1.7, 0.0), (1.9, 1.8), (2.3, 0.6), (2.9, 2.7), (3.7, 0.2), (4.4, 1.1), (4.9, 4.9), (5.6, 4.4),
+            (6.1, 0.05), (6.6, 2.5), (7.5, 2.8), (8.03, 2.46), (9.3, 1.17), (10.4, 0.05),
+        ],
+    ),
+}  # fmt: skip
+"""Signal, second axis and points all over the plane of searches that count in it."""
+ROUNDED = 0.015
+"""Relative error of the tables: of the signals that they are fitted to, and of what is between the nodes."""
+
+
+@pytest.mark.parametrize("name", PLANES)
+def test_the_definitions_hold_what_the_generator_gives(name):
     search = definition.load(name)
-    found = measure(search, process, point, 20_000, 77)
-    stated = float(rate(search, np.array([point["m_aprime"]]), point)[0])
-    assert found.efficiency == pytest.approx(stated, abs=7 * found.efficiency_error)
-    assert found.resolutions[0] == pytest.approx(float(search.signal.resolution(point["m_aprime"])), rel=0.25)
+    process, second, points = PLANES[name]
+    for number, (mass, other) in enumerate(points):
+        point = {"m_aprime": mass, second: other}
+        stated = float(rate(search, np.array([mass]), point)[0])
+        found = measure(search, process, point, int(5_000 / stated), 77 + number)
+        error = np.hypot(found.efficiency_error, ROUNDED * stated)
+        assert found.efficiency == pytest.approx(stated, abs=3.5 * error), point
+
+
+def test_resolutions_follow_pairs_across_the_threshold_of_muons():
+    for name, other in (("dark_higgsstrahlung_6", 3.0), ("darkonium", 5.0)):
+        search, (process, second, _) = definition.load(name), PLANES[name]
+        for mass in (0.15, 0.21, 0.25, 0.35, 0.5):
+            found = measure(search, process, {"m_aprime": mass, second: other}, 10_000, 5)
+            stated = float(search.signal.resolution(mass))
+            assert found.resolutions[0] == pytest.approx(stated, rel=0.08), (name, mass)
+
+
+def test_a_table_meets_signals_where_some_nodes_are_outside_of_the_plane():
+    """A plane of a triangle, with efficiencies that a bilinear table holds exactly: every point is met."""
+    rng = np.random.default_rng(8)
+    grids = [np.linspace(0.0, 1.0, 4), np.linspace(0.0, 1.0, 6)]
+    places = rng.random((600, 2))
+    places = places[places[:, 1] > places[:, 0]]
+    truth = 0.3 + 0.2 * places[:, 0] + 0.4 * places[:, 1] - 0.3 * places[:, 0] * places[:, 1]
+    error = np.full(len(places), 1e-3)
+    design = calibrate_tables.weights(grids, places)
+    values = calibrate_tables.solved(design, truth + rng.normal(0.0, error), error, (4, 6))
+    stated = interpolate("linear", tuple(grids), values, (places[:, 0], places[:, 1]))
+    assert stated == pytest.approx(truth, abs=2e-3)
+    assert design @ values.ravel() == pytest.approx(stated, rel=1e-12)

@@ -135,7 +135,10 @@ class Decay(Strict):
         "logarithm from there to generated_ctau",
     )
     axis: Name | None = Field(default=None, description="scan axis or parameter that holds its c·tau [cm]")
-    ctau: Function | None = None
+    ctau: Function | None = Field(
+        default=None,
+        description="its c·tau where that is not scanned, a constant in the unit of displacement",
+    )
 
 
 class Normalisation(Strict):

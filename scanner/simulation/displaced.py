@@ -10,6 +10,10 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from scanner.constants import (
+    HBAR,
+    HBARC_CM,
+    LIFETIME_B,
+    LIFETIME_B0,
     MASS_B,
     MASS_B0,
     MASS_ELECTRON,
@@ -34,18 +38,20 @@ IDENTIFIED = (0.93, 0.95, 0.97, 0.90)
 """Momentum [GeV] from which each particle is identified, and how often; defaults."""
 VERTEX_ERROR = 0.01
 """Error of the distance of a vertex from the beams [cm]; a default."""
+CTAU_B, CTAU_B0 = LIFETIME_B * HBARC_CM / HBAR, LIFETIME_B0 * HBARC_CM / HBAR
+"""Mean proper decay lengths of the B mesons [cm]."""
 WIDTH_KSTAR0 = 0.0473
 """Width of the K*⁰ [GeV] (Particle Data Group)."""
 KSTAR_WINDOW = 0.1
 """Half width of the selected masses of Kπ [GeV]; a default."""
 DISPLACED_COLUMNS = {
     "mode": "1", "m_pair": "GeV", "m_reduced": "GeV", "m_pipi": "GeV", "m_bc": "GeV", "delta_e": "GeV",
-    "r_vertex": "cm", "l_proper": "cm", "ctau": "cm", "ctau_least": "cm",
+    "r_vertex": "cm", "l_proper": "cm", "ctau": "cm", "ctau_least": "cm", "b_life": "1", "b_lives": "1",
 }  # fmt: skip
 """Number of the final state; mass of the pair, the same without twice that of its particles, and as pions;
 beam-constrained mass and energy difference; distance of the vertex from the beams; proper decay length and
-the mean that was generated, or the largest and the least of means that are even in the logarithm; 0 for
-background."""
+the mean that was generated, or the largest and the least of means that are even in the logarithm; the same of
+the B in units of its mean life, of which the least is 1; 0 for background."""
 
 
 def identified(p: Array, final: int, rng: Generator) -> Flags:
@@ -67,7 +73,7 @@ def flying_pair(
     Returns
     -------
     pair, proper, vertex
-        Momenta (2, 4, N), proper decay lengths (N,) and vertices (3, N) [cm].
+        Momenta (2, 4, N), proper decay lengths (N,), and vertices (3, N) from where they start [cm].
     """
     proper, vertex = flight.vertices(boson, mass, ctau, rng)
     return pair_of(rng, boson, mass, final), proper, vertex
@@ -110,37 +116,48 @@ def _kstar_masses(rng: Generator, events: int, highest: float) -> Array:
 
 def prompt_hadrons(
     rng: Generator, events: int, mass: float, star: bool, sqrt_s: float
-) -> tuple[list[tuple[Array, float]], Array]:
+) -> tuple[list[tuple[Array, float]], Array, Array]:
     """Draw B⁺ → K⁺S or B⁰ → K*⁰S, K*⁰ → K⁺π⁻.
 
     Returns
     -------
-    hadrons, boson
-        Momenta (4, N) and mass of each prompt hadron, and momenta of S, in the laboratory.
+    hadrons, boson, way
+        Momenta (4, N) and mass of each prompt hadron, momenta of S, and the way (3, N) of the B in one mean
+        life [cm], in the laboratory.
     """
-    parent_mass = MASS_B0 if star else MASS_B
+    parent_mass, parent_ctau = (MASS_B0, CTAU_B0) if star else (MASS_B, CTAU_B)
     parent = b_mesons.mesons(rng, events, sqrt_s, parent_mass)
     kaon_mass = _kstar_masses(rng, events, parent_mass - mass) if star else np.full(events, MASS_KAON)
     decay = kinematics.two_body(parent_mass, kaon_mass, mass, kinematics.isotropic(rng, events))
     kaon, boson = (kinematics.to_laboratory(kinematics.boost_with(k, parent, parent_mass)) for k in decay)
+    flown = kinematics.to_laboratory(parent)[1:] / parent_mass * parent_ctau
     if not star:
-        return [(kaon, MASS_KAON)], boson
+        return [(kaon, MASS_KAON)], boson, flown
     pair = kinematics.two_body(kaon_mass, MASS_KAON, MASS_PION, kinematics.isotropic(rng, events))
-    flown = [kinematics.boost_with(k, kaon, kaon_mass) for k in pair]
-    return [(flown[0], MASS_KAON), (flown[1], MASS_PION)], boson
+    kaon, pion = (kinematics.boost_with(k, kaon, kaon_mass) for k in pair)
+    return [(kaon, MASS_KAON), (pion, MASS_PION)], boson, flown
 
 
 def scalar_decays(
-    rng: Generator, events: int, mass: float, ctau: tuple[float, float], mode: int, sqrt_s: float
+    rng: Generator,
+    events: int,
+    mass: float,
+    ctau: tuple[float, float],
+    mode: int,
+    sqrt_s: float,
+    b_lives: float = 1.0,
 ) -> Columns:
     """Draw the signal of one final state, and return the candidate of each event that is found.
 
-    Mean proper decay lengths lie between the two of `ctau` [cm], evenly in the logarithm.
+    Mean proper decay lengths lie between the two of `ctau` [cm], evenly in the logarithm, and those of the B
+    between one and `b_lives` times its own.
     """
     star, final = divmod(mode, 4)
-    hadrons, boson = prompt_hadrons(rng, events, mass, bool(star), sqrt_s)
+    hadrons, boson, one_life = prompt_hadrons(rng, events, mass, bool(star), sqrt_s)
+    life = flight.lifetimes(rng, events, 1.0, b_lives) * rng.exponential(size=events)
     means = flight.lifetimes(rng, events, *ctau)
-    pair, proper, vertex = flying_pair(rng, boson, mass, means, final)
+    pair, proper, flown = flying_pair(rng, boson, mass, means, final)
+    vertex = one_life * life + flown
     kept = pair_found(pair, vertex, final, rng)
     for hadron, own in hadrons:
         kept &= detector.tracks_found(hadron, rng) & identified(hadron, 3 if own == MASS_KAON else 2, rng)
@@ -153,6 +170,7 @@ def scalar_decays(
         "mode": np.full(events, mode), "m_pair": m_pair, "m_reduced": reduced(m_pair, DAUGHTERS[final]),
         "m_pipi": as_mass(seen, MASS_PION), "m_bc": m_bc, "delta_e": delta_e, "r_vertex": distance,
         "l_proper": proper, "ctau": np.full(events, ctau[1]), "ctau_least": np.full(events, ctau[0]),
+        "b_life": life, "b_lives": np.full(events, b_lives),
     }  # fmt: skip
     return as_columns(np.flatnonzero(kept), {name: value[kept] for name, value in values.items()})
 
@@ -164,12 +182,12 @@ class KaonScalar(Process):
     title: ClassVar[str] = "B → K⁽*⁾S, S → ee, μμ, ππ or KK in flight"
     role: ClassVar[str] = "signal"
     approximation: ClassVar[str] = (
-        "isotropic decays to two bodies, a K*⁰ without polarisation; displaced tracks with the resolution of "
-        "prompt ones and an efficiency by radius that is a default, as is identification; no wrong "
-        "combinations"
+        "isotropic decays of B mesons in flight to two bodies, a K*⁰ without polarisation; displaced tracks "
+        "with the resolution of prompt ones and an efficiency by radius that is a default, as is "
+        "identification; no wrong combinations"
     )
     parameters: ClassVar[tuple[str, ...]] = (
-        "mass", "ctau", "ctau_least", "mode", "cross_section", "branching_fraction", "coupling",
+        "mass", "ctau", "ctau_least", "b_lives", "mode", "cross_section", "branching_fraction", "coupling",
     )  # fmt: skip
     columns: ClassVar[dict[str, str]] = DISPLACED_COLUMNS
 
@@ -188,7 +206,10 @@ class KaonScalar(Process):
         """Return one candidate for every event whose tracks are all found."""
         mass = mass_between(self.name, parameters, *self.mass_range(parameters, sqrt_s))
         ctau = flight.lifetime_range(self.name, parameters, 1.0)
-        return scalar_decays(rng, events, mass, ctau, self._mode(parameters), sqrt_s)
+        b_lives = float(parameters.get("b_lives", 1.0))
+        if not b_lives >= 1.0:
+            raise InputError(f"process {self.name}: b_lives = {b_lives:g} is not 1 or more")
+        return scalar_decays(rng, events, mass, ctau, self._mode(parameters), sqrt_s, b_lives)
 
     def mass_range(self, parameters: Parameters, sqrt_s: float) -> tuple[float, float]:
         """Return the masses between the threshold of the pair and the end of the B decay."""
@@ -252,5 +273,6 @@ class DisplacedCombinations(FixedSize):
             "delta_e": rng.uniform(-DE_RANGE, DE_RANGE, events),
             "r_vertex": LEAST_RADIUS + RADIUS * rng.exponential(size=events),
             "l_proper": np.zeros(events), "ctau": np.zeros(events), "ctau_least": np.zeros(events),
+            "b_life": np.zeros(events), "b_lives": np.zeros(events),
         }  # fmt: skip
         return as_columns(np.arange(events), values)

@@ -75,7 +75,7 @@ class Lived:
 
 
 def flights(search: Search) -> tuple[Flight, ...]:
-    """Return the decays whose lifetimes are axes of the scan or parameters of its configurations."""
+    """Return the decays whose lifetimes are axes of the scan, parameters of configurations, or constant."""
     return tuple(
         Flight(decay.displacement, decay.generated_ctau, decay.generated_from)
         for decay in search.decays.values()
@@ -88,14 +88,18 @@ def lifetimes(search: Search, configuration: int) -> list[Floats]:
     Raises
     ------
     InputError
-        If a decay names neither an axis nor a parameter.
+        If a decay names neither an axis nor a parameter, and states no constant.
     """
     known, points = search.configurations[configuration].parameters, outer_points(search)
     found = []
     for name, decay in search.decays.items():
+        if decay.ctau is not None and decay.ctau.constant is not None:
+            found.append(np.full(len(points), decay.ctau.constant))
+            continue
         if decay.axis is None or (decay.axis not in points[0] and decay.axis not in known):
             raise InputError(
-                f"decay {name!r} names no axis of the scan and no parameter for its c·tau: add 'axis: NAME'"
+                f"decay {name!r} names no axis of the scan and no parameter for its c·tau: add 'axis: NAME', "
+                "or a constant 'ctau'"
             )
         found.append(np.array([{**known, **point}[decay.axis] for point in points], dtype=np.float64))
     return found
@@ -182,7 +186,8 @@ def _check_precision(
     search: Search, signals: Mapping[str, Sequence[Lived]], values: Mapping[str, float], point: int
 ) -> None:
     """Refuse a mass whose efficiency in all channels few rows tell, where it is not negligible."""
-    matters = NEGLIGIBLE * SPREAD ** max(len(search.decays) - 1, 0)
+    scanned = sum(decay.ctau is None for decay in search.decays.values())
+    matters = NEGLIGIBLE * SPREAD ** max(scanned - 1, 0)
     rates: dict[float, Floats] = {}
     variances: dict[float, Floats] = {}
     for name, channel in search.channels.items():

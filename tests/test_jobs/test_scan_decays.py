@@ -87,7 +87,7 @@ simulation:
     role: efficiency
     events: 8000
     masses: 0.9, 0.9876, 1.5 GeV
-    parameters: {ctau_least: 0.0005 cm, ctau: 1000 cm}
+    parameters: {ctau_least: 0.0005 cm, ctau: 1000 cm, b_lives: 2}
 """
 
 

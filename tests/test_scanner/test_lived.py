@@ -96,6 +96,13 @@ def test_efficiencies_are_interpolated_between_simulated_masses():
     assert one.source == "computed"
 
 
+def test_a_lifetime_that_is_not_scanned_is_constant():
+    other = "b: {displacement: t, generated_ctau: t0, ctau: {constant: 1.5, source: user}}"
+    search = definition.parse(LIVED.replace("axis: ctau}}", "axis: ctau}, " + other + "}"))
+    found = dict(zip(search.decays, lifetimes(search, 0), strict=True))
+    assert {name: values.tolist() for name, values in found.items()} == {"s": [1.0, 4.0], "b": [1.5, 1.5]}
+
+
 def test_of_two_signals_of_one_mass_the_one_that_tells_more_is_taken():
     near, far = lived(2.0, [300, 900], [300, 9000]), lived(2.0, [200, 400], [2000, 400])
     for point, expected in ((0, 0.3), (1, 0.4)):

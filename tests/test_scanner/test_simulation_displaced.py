@@ -40,7 +40,7 @@ def chunk(name, key=1, events=EVENTS, **parameters):
 @pytest.mark.parametrize("star", [False, True])
 def test_scalars_decay_between_radii_as_the_closed_form_says(rng, star):
     mass, ctau = 1.0, 2.0
-    _, boson = displaced.prompt_hadrons(rng, EVENTS, mass, star, SQRT_S)
+    _, boson, _ = displaced.prompt_hadrons(rng, EVENTS, mass, star, SQRT_S)
     assert kinematics.mass(boson) == pytest.approx(mass, rel=1e-7)
     _, vertex = flight.vertices(boson, mass, ctau, rng)
     boost = kinematics.momentum(boson) / mass
@@ -96,9 +96,9 @@ def test_columns_of_a_scalar_agree_with_each_other():
 
 def test_eight_final_states():
     numbers = {
-        mode: len(chunk("b_kaon_scalar", events=1500, mass=1.5, mode=mode)["event"]) for mode in range(8)
+        mode: len(chunk("b_kaon_scalar", events=4000, mass=1.5, mode=mode)["event"]) for mode in range(8)
     }
-    assert all(numbers[mode] > numbers[mode + 4] > 200 for mode in range(4))
+    assert all(numbers[mode] > numbers[mode + 4] > 600 for mode in range(4))
     with pytest.raises(InputError, match=r"is not between 0\.987354 and"):
         chunk("b_kaon_scalar", events=3, mass=0.9, mode=3.0)
     with pytest.raises(InputError, match=r"mode = 1\.5 is not a whole number"):
@@ -111,7 +111,7 @@ RANGE = {"ctau_least": 1e-3, "ctau": 400.0}
 def test_one_sample_serves_all_lifetimes_between_radii(rng):
     """Of lifetimes even in the logarithm, the weighted share between two radii is that of the closed form."""
     mass, events = 1.0, 60_000
-    _, boson = displaced.prompt_hadrons(rng, events, mass, False, SQRT_S)
+    _, boson, _ = displaced.prompt_hadrons(rng, events, mass, False, SQRT_S)
     means = flight.lifetimes(rng, events, RANGE["ctau_least"], RANGE["ctau"])
     proper, vertex = flight.vertices(boson, mass, means, rng)
     boost, sine = kinematics.momentum(boson) / mass, np.sin(kinematics.polar_angle(boson))
@@ -130,8 +130,11 @@ def test_efficiencies_of_b_ks_llp_are_those_of_signals_with_that_lifetime(channe
     search = definition.load("b_ks_llp")
     plan = ChannelPlan(search.channels[channel].select, "m_reduced", EVERYWHERE, tuple(search.columns))
     lifetimes = np.array([0.05, 0.5, 20.0])
-    columns = chunk("b_kaon_scalar", 5, mass=mass, mode=mode, **RANGE)
-    (sums,) = LivedSelection(plan, flights(search)).sums(columns, {0: [lifetimes]})
+    means = {"scalar": lifetimes, "b": np.ones(3)}
+    columns = chunk("b_kaon_scalar", 5, mass=mass, mode=mode, b_lives=4.0, **RANGE)
+    (sums,) = LivedSelection(plan, flights(search)).sums(
+        columns, {0: [means[name] for name in search.decays]}
+    )
     told = Lived(mass, EVENTS, sums)
     assert np.all(told.error < 0.06 * told.efficiency)
     for number, ctau in enumerate(lifetimes):
@@ -142,7 +145,37 @@ def test_efficiencies_of_b_ks_llp_are_those_of_signals_with_that_lifetime(channe
         assert told.efficiency[number] == pytest.approx(found, abs=4 * error)
 
 
+def test_b_mesons_fly_as_far_as_their_lifetime_says(rng):
+    """cτ of the Particle Data Group, 491 and 455 µm; r is exponential around (p_t/m) cτ of each B."""
+    assert pytest.approx([0.0491, 0.0455], rel=2e-3) == [displaced.CTAU_B, displaced.CTAU_B0]
+    ours = chunk("b_kaon_scalar", mass=2.0, mode=1, ctau=1e-9)["b_life"]
+    assert np.mean(ours) == pytest.approx(1.0, abs=4 / math.sqrt(len(ours)))
+    *_, one_life = displaced.prompt_hadrons(rng, EVENTS, 2.0, False, SQRT_S)
+    mean = flight.radius(one_life)
+    assert mean.max() < 0.14 * displaced.CTAU_B  # p/m of 0.06 to 0.09, beside 0.0415 of the Υ(4S)
+    least = 0.02
+    expected = np.mean(np.exp(-least / mean))
+    found = np.mean(flight.radius(one_life * rng.exponential(size=EVENTS)) > least)
+    assert found == pytest.approx(expected, abs=4 * math.sqrt(expected / EVENTS))
+
+
+def test_b_mesons_of_more_lives_tell_the_vertices_of_short_lived_scalars():
+    far = {"mass": 2.0, "mode": 1, "ctau": 1e-9}
+    natural, stretched = (
+        chunk("b_kaon_scalar", 7, 200_000, **far),
+        chunk("b_kaon_scalar", 8, b_lives=4.0, **far),
+    )
+    weights = lifetime_weights(stretched["b_life"], stretched["b_lives"], 1.0, 1.0)
+    expected = np.count_nonzero(natural["r_vertex"] > 0.03) / 200_000
+    seen = weights[stretched["r_vertex"] > 0.03]
+    assert 1e-4 < expected < 1e-2
+    error = math.hypot(math.sqrt(np.sum(seen**2)) / EVENTS, math.sqrt(expected / 200_000))
+    assert np.sum(seen) / EVENTS == pytest.approx(expected, abs=4 * error)
+
+
 def test_ranges_of_lifetimes_are_checked():
+    with pytest.raises(InputError, match=r"b_lives = 0\.5 is not 1 or more"):
+        chunk("b_kaon_scalar", events=3, mass=1.0, b_lives=0.5)
     with pytest.raises(InputError, match=r"ctau_least = 2\.0 cm is not between 0 and ctau = 1\.0 cm"):
         chunk("b_kaon_scalar", events=3, mass=1.0, ctau_least=2.0)
     columns = chunk("b_kaon_scalar", events=2000, mass=1.0, ctau=3.0)

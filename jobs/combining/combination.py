@@ -85,6 +85,9 @@ def combination(
     with progress("combine", len(places) * size, "windows") as advance:
         columns = [_site(members, site, references, (method, shared), advance) for site in places]
     made = layout.cube(members[0], references[0], columns, configuration)
+    titles = tuple(dict.fromkeys(search.title for search in searches))
+    if len(titles) > 1:
+        made.attrs["title"] = " and ".join(titles) if len(titles) == 2 else f"{len(titles)} searches together"
     made.attrs |= {"statistical_method": method, "combined": ", ".join(cubes), "shared": ", ".join(shared)}
     cube_store.write(made, output, overwrite=True)
     return cube_store.open(output)

@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 
 from jobs.scanned import Scanned
 from scanner.constants import QUANTILES
-from scanner.cube import variable_attributes
+from scanner.cube import excluded_couplings, variable_attributes
 from scanner.definition import Search
-from scanner.interpretation import COUPLING, EXPECTED, bound_model, quantity
+from scanner.interpretation import COUPLING, EXPECTED, Place, bound_model, production_per_coupling, quantity
 from scanner.results import VETOED
 from scanner.schema.statistics import Model
 from scanner.stats import Limits
+from scanner.windows.axes import outer_axes
 
 Floats = NDArray[np.float64]
 Columns = dict[str, NDArray[np.generic]]
@@ -65,6 +66,8 @@ def cube(
     like, search = first.cube["yield_limit"], first.run.search
     if configuration is not None and "configuration" in like.dims:
         like = like.sel(configuration=configuration)
+        chosen = tuple(own for own in search.configurations if own.name == configuration)
+        search = search.changed(configurations=chosen)
     if reference is not None:
         search = search.changed(model=reference, interpretations={})
     power = 1 if reference is None else bound_model(reference).power
@@ -78,7 +81,25 @@ def cube(
         variables[label] = _variable(search, label, like, values)
     known = {name: getattr(search, name) for name in ("title", "confidence_level", "sqrt_s")}
     coordinates = {**like.coords, "quantile": ("quantile", np.array(QUANTILES), {"units": "1"})}
-    return xr.Dataset(variables, coordinates, {"search": search.name, **known})
+    made = xr.Dataset(variables, coordinates, {"search": search.name, **known})
+    return made if reference is None else made.assign(_intervals(search, reference, made))
+
+
+def _intervals(search: Search, reference: Model, made: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Return the excluded intervals of a coupling that sets lifetimes too, by the first search's rates."""
+    mass, each = made[search.scan_axis.name], []
+    for own in search.configurations if outer_axes(search) else ():
+        place = Place(mass.to_numpy(), own.parameters)
+        reach = production_per_coupling(search, reference, bound_model(reference, place), place)
+        each.append(xr.DataArray(reach, {mass.name: mass}, [mass.name]))
+    if not each:
+        return {}
+    production = xr.concat(each, made["configuration"]) if "configuration" in made.dims else each[0]
+    power, rates = bound_model(reference).power, {}
+    for suffix in ("", EXPECTED):
+        limit = made[COUPLING + suffix]
+        rates[f"{quantity(search)}_limit{suffix}"] = (production * limit**power).transpose(*limit.dims)
+    return excluded_couplings(search, made.assign(rates))
 
 
 def _variable(search: Search, name: str, like: xr.DataArray, values: NDArray[np.generic]) -> xr.Variable:

@@ -116,6 +116,8 @@ signal:
 background: {shape: chebyshev, order: 1, source: user}
 channels: {only: {select: [], source: user}}
 """
+PAIRS = """normalisation: {kind: pairs, pairs: 1e9, per_pair: 2, source: user}
+model: {name: dark_scalar, final_state: mu_mu}"""
 PLANE = """
 name: plane
 beam: {sqrt_s: 10.58 GeV}
@@ -145,11 +147,15 @@ def small(tmp_path_factory):
     folder, rng = tmp_path_factory.mktemp("small"), np.random.default_rng(6)
     events = {"mass": 1.0 + 2.0 * rng.beta(1.0, 2.0, 8000)}
     pairs = {"mode": np.repeat([0.0, 1.0], [900, 1500]), "m_pair": rng.uniform(0.4, 2.6, 2400)}
+    lived = LINE.replace("normalisation: luminosity", PAIRS).replace(
+        "[0.1 cm, 1 cm, 10 cm]", "{log: [1e-4 cm, 1e2 cm], points: 7}"
+    )
     later = LINE.replace("[0.1 cm, 1 cm, 10 cm]", "[1 cm, 10 cm, 100 cm]")
     found = {}
     for name, text, columns, times in (
         ("line", LINE, events, 1), ("lines", LINE, events, 2), ("later", later, events, 1),
         ("plane", PLANE, pairs, 1), ("planes", PLANE, pairs, 2),
+        ("lived", lived, events, 1), ("liveds", lived, events, 2),
     ):  # fmt: skip
         store, found[name] = str(folder / f"{name}.events"), str(folder / name)
         units = {column: "1" if column == "mode" else "GeV" for column in columns}
@@ -182,6 +188,16 @@ def test_lifetimes_of_one_search_are_its_own(small, tmp_path):
     )
     with pytest.raises(InputError, match="different axes"):
         combination([small["line"], small["plane"]], str(tmp_path / "none"), of="rate")
+
+
+def test_a_coupling_that_sets_the_lifetime_is_excluded_in_intervals(small, tmp_path):
+    """With itself, without background in common, as one of twice the luminosity."""
+    made = combination([small["lived"]] * 2, str(tmp_path / "both"), method="asymptotic")
+    twice = cubes.open(small["liveds"])
+    for name in ("coupling_low", "coupling_high", "coupling_low_expected", "coupling_low_open"):
+        assert made[name].dims == twice[name].dims
+        np.testing.assert_allclose(made[name], twice[name], rtol=1e-5)
+    assert bool((made["coupling_low"].isel(interval=0) < made["coupling_high"].isel(interval=0)).all())
 
 
 def test_one_configuration_of_several(small, tmp_path):

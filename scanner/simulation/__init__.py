@@ -25,7 +25,7 @@ from scanner.simulation.four_tracks import (
 from scanner.simulation.heavy_neutrinos import TauHeavyNeutrino
 from scanner.simulation.inelastic import FourTracks, InelasticDarkHiggs
 from scanner.simulation.lambda_invisible import LambdaCombinations, LambdaInvisible
-from scanner.simulation.photons import ALPGamma, EEGammaGamma, GammaGammaGamma
+from scanner.simulation.photons import ALPGamma, EEGammaGamma, GammaGammaGamma, GammaMesons
 from scanner.simulation.recoil import EEMuMu, EMuInvisible, MuMuInvisible, MuMuLost, TauTauLost
 from scanner.simulation.recoil_lost import EEMuMuLost, MuMuPhotonLost
 from scanner.simulation.resonances import EEResonances, MuMuResonances
@@ -50,7 +50,7 @@ PROCESSES: dict[str, Process] = {
     process.name: process
     for process in (
         *(MuMuZPrime(), MuMuScalar(), FourMuons()),
-        *(ALPGamma(), GammaGammaGamma(), EEGammaGamma()),
+        *(ALPGamma(), GammaGammaGamma(), EEGammaGamma(), GammaMesons()),
         *(KaonALP(), KaonMesons(), KaonPhotonCombinations()),
         *(DipionInvisible(), DipionLeptons(), DipionCombinations()),
         *(TauAlpha(), TauLeptons(), TauPions()),

@@ -1,12 +1,14 @@
 """Three photons: e⁺e⁻ → γa, a → γγ, and its background e⁺e⁻ → γγγ."""
 
 import math
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from scanner.constants import ALPHA, HBARC2, MASS_ETA, MASS_ETA_PRIME, MASS_PION0, SQRT_S
 from scanner.simulation import detector, kinematics, three_photons
 from scanner.simulation.base import Columns, Parameters, Process, as_columns
 from scanner.simulation.signals import mass_between, signal_cross_section
@@ -75,7 +77,7 @@ class GammaGammaGamma(Process):
     role: ClassVar[str] = "background"
     approximation: ClassVar[str] = (
         "tree level with exact matrix element, photons above 4% of √s and within 12° to 155.5° in the "
-        "laboratory; no fourth photon; no peaking π⁰γ, ηγ, η′γ; detector parametrised by defaults"
+        "laboratory; no fourth photon; detector parametrised by defaults"
     )
     candidates: ClassVar[tuple[int, int]] = (3, 0)
     columns: ClassVar[dict[str, str]] = PHOTON_COLUMNS
@@ -115,6 +117,72 @@ def signal_photons(rng: Generator, events: int, mass: float, sqrt_s: float) -> A
     decay = kinematics.two_body(mass, 0.0, 0.0, kinematics.isotropic(rng, events))
     photons = [*(kinematics.boost_with(k, alp, mass) for k in decay), gamma]
     return kinematics.turn_to_beam(np.stack(photons))
+
+
+VACUUM_POLARISATION = 1.075
+"""What vacuum polarisation adds at 10.58 GeV (hep-ex/0605018)."""
+
+
+def meson_cross_section(form_factor: float, mass: float, s: float) -> float:
+    """Return σ(e⁺e⁻ → γP) [fb] = (2π²α³/3) (1 − m²/s)³ |F(s)|² of a form factor [GeV⁻¹] (hep-ex/0605018)."""
+    phase_space = (1 - mass**2 / s) ** 3
+    born = 2 * math.pi**2 * ALPHA**3 / 3 * phase_space * form_factor**2 * HBARC2
+    return VACUUM_POLARISATION * born
+
+
+def pion_form_factor(q2: float) -> float:
+    """Return |F| [GeV⁻¹] of γ*γ → π⁰ as Belle fits it up to 40 GeV² (1205.3249): 0.209/(Q² + 2.2)."""
+    return 0.209 / (q2 + 2.2)
+
+
+@dataclass(frozen=True)
+class Meson:
+    """A pseudoscalar meson: mass [GeV], σ(e⁺e⁻ → γP) at 10.58 GeV [fb], branching fraction to photons."""
+
+    mass: float
+    cross_section: float
+    to_photons: float
+
+
+MESONS = (
+    Meson(MASS_PION0, meson_cross_section(pion_form_factor(SQRT_S**2), MASS_PION0, SQRT_S**2), 0.98823),
+    Meson(MASS_ETA, 4.5, 0.3936),
+    Meson(MASS_ETA_PRIME, 5.4, 0.02307),
+)
+"""π⁰, η and η′: cross sections of the latter two as measured by BaBar (hep-ex/0605018), the first from the
+form factor of spacelike photons; branching fractions of the Particle Data Group (2024)."""
+
+
+class GammaMesons(Process):
+    """Light mesons beside a photon, which peak like a signal."""
+
+    name: ClassVar[str] = "gamma_mesons"
+    title: ClassVar[str] = "e⁺e⁻ → γP, P = π⁰, η, η′ → γγ"
+    role: ClassVar[str] = "background"
+    approximation: ClassVar[str] = (
+        "1+cos²θ of the photon, isotropic decay; ηγ and η′γ at the cross sections that BaBar measured, 4.5 "
+        "and 5.4 fb, π⁰γ at 3.6 fb with Belle's form factor of spacelike photons, at all energies; no "
+        "initial-state radiation; detector parametrised by defaults"
+    )
+    candidates: ClassVar[tuple[int, int]] = (3, 0)
+    columns: ClassVar[dict[str, str]] = PHOTON_COLUMNS
+
+    def cross_section(self, sqrt_s: float, parameters: Parameters) -> float:
+        """Return the sum of σ×B(P → γγ) [fb]."""
+        del sqrt_s
+        self.check(parameters)
+        return sum(meson.cross_section * meson.to_photons for meson in MESONS)
+
+    def generate(self, events: int, rng: Generator, sqrt_s: float, parameters: Parameters) -> Columns:
+        """Return three candidates, the true pair first, for every event with three clusters."""
+        self.check(parameters)
+        sizes = np.array([meson.cross_section * meson.to_photons for meson in MESONS])
+        kinds = rng.choice(len(MESONS), size=events, p=sizes / sizes.sum())
+        photons = np.empty((3, 4, events))
+        for kind, meson in enumerate(MESONS):
+            where = np.flatnonzero(kinds == kind)
+            photons[:, :, where] = signal_photons(rng, len(where), meson.mass, sqrt_s)
+        return candidates(photons, sqrt_s, rng)
 
 
 class ALPGamma(Process):

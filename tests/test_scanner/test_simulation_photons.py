@@ -3,20 +3,20 @@
 import numpy as np
 import pytest
 
-from scanner.constants import SQRT_S
-from scanner.simulation import expected_events, generate_chunk, get, kinematics, three_photons
+from scanner.constants import MASS_ETA, MASS_ETA_PRIME, MASS_PION0, SQRT_S
+from scanner.simulation import expected_events, generate_chunk, get, kinematics, photons, three_photons
 from scanner.simulation.sampling import generator
 
 
 def test_background_conserves_energy_and_momentum():
-    photons = three_photons.three_photon_events(generator("ggg", (1,)), 3000, SQRT_S)
-    total = photons.sum(axis=0)
+    momenta = three_photons.three_photon_events(generator("ggg", (1,)), 3000, SQRT_S)
+    total = momenta.sum(axis=0)
     np.testing.assert_allclose(total[0], SQRT_S, atol=1e-9)
     np.testing.assert_allclose(total[1:], 0.0, atol=1e-9)
-    for k in photons:
+    for k in momenta:
         np.testing.assert_allclose(kinematics.minkowski(k, k), 0.0, atol=1e-9)
-    assert photons[:, 0].min() >= three_photons.LOWEST_X * SQRT_S / 2
-    assert np.all(photons[2, 0] <= photons[:2, 0].min(axis=0))
+    assert momenta[:, 0].min() >= three_photons.LOWEST_X * SQRT_S / 2
+    assert np.all(momenta[2, 0] <= momenta[:2, 0].min(axis=0))
 
 
 def test_shipped_cross_section_and_bound_hold():
@@ -80,3 +80,39 @@ def test_photon_of_the_signal_has_1_plus_cos2():
     cosine = kinematics.BEAM_AXIS @ gamma[1:] / gamma[0]
     assert np.mean(cosine**2) == pytest.approx(0.4, abs=0.006)
     assert np.mean(cosine) == pytest.approx(0.0, abs=0.013)
+
+
+@pytest.mark.parametrize(("meson", "q2_form_factor", "measured"), [(1, 0.229, 4.5), (2, 0.251, 5.4)])
+def test_form_factors_of_mesons_give_their_measured_cross_sections(meson, q2_form_factor, measured):
+    """BaBar states both for ηγ and η′γ (hep-ex/0605018), at 112 GeV²."""
+    found = photons.meson_cross_section(q2_form_factor / 112, photons.MESONS[meson].mass, SQRT_S**2)
+    assert found == pytest.approx(measured, rel=0.03)
+    assert photons.MESONS[meson].cross_section == measured
+
+
+def test_the_pion_is_between_the_asymptotic_form_factor_and_that_of_babar():
+    """q²|F| → √2 f_π = 0.185 GeV, and 0.182 (q²/10)^0.25 in a fit by BaBar (0905.4778)."""
+    low, high = (
+        photons.meson_cross_section(q2 / SQRT_S**2, MASS_PION0, SQRT_S**2)
+        for q2 in (0.185, 0.182 * (SQRT_S**2 / 10) ** 0.25)
+    )
+    assert low < photons.MESONS[0].cross_section < high
+
+
+def test_mesons_peak_beside_a_photon_of_the_beam_energy():
+    """Shares of the peaks are those of cross sections and branching fractions; a pion's photons merge."""
+    columns = generate_chunk("gamma_mesons", 20_000, (6,), sqrt_s=SQRT_S)
+    mass = columns["m_gg"][::3]
+    eta = np.sum(np.abs(mass - MASS_ETA) < 0.05)
+    heavy = np.sum(np.abs(mass - MASS_ETA_PRIME) < 0.06)
+    expected = 5.4 * 0.02307 / (4.5 * 0.3936)
+    assert heavy / eta == pytest.approx(expected, rel=4 / np.sqrt(heavy) + 0.3)
+    assert np.median(mass[np.abs(mass - MASS_ETA) < 0.05]) == pytest.approx(MASS_ETA, abs=0.002)
+    pions = np.sum(np.abs(mass - MASS_PION0) < 0.04)
+    assert 0.05 < pions / eta / (3.587 * 0.98823 / (4.5 * 0.3936)) < 0.7
+    assert np.median(columns["e_gamma"][::3]) == pytest.approx(SQRT_S / 2, rel=0.02)
+
+
+def test_less_than_an_event_of_mesons_is_in_the_published_luminosity():
+    produced = expected_events("gamma_mesons", sqrt_s=SQRT_S, luminosity=0.445)
+    assert produced == pytest.approx(2.4, abs=0.1)

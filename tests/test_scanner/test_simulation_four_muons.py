@@ -85,7 +85,23 @@ def test_scalar_decays_isotropically_and_the_vector_does_not():
     assert np.mean(helicity("vector") ** 2) - 1 / 3 > 8 * error
 
 
-@pytest.mark.parametrize(("mass", "width"), [(1, 2.8), (2, 4.8), (3, 7.4), (4, 10), (6, 17), (8, 26)])
+WIDTHS = [(1, 2.8), (2, 4.8), (3, 7.4), (4, 10), (5, 13), (6, 17), (7, 21), (8, 26)]
+LIGHT = [(0.25, 0.8), (0.5, 1.8)]
+
+
+@pytest.mark.parametrize(("mass", "width"), LIGHT)
+def test_light_pairs_of_scalars_are_wider_than_those_of_vectors(mass, width):
+    """Near the threshold the width goes with the momentum, higher for scalars; one number is stated."""
+    halves = []
+    for process in ("mu_mu_zprime", "mu_mu_scalar"):
+        columns = generate_chunk(process, 12_000, (2,), sqrt_s=SQRT_S, parameters={"mass": mass})
+        low, high = np.quantile(columns["m_mumu"][3::4], [0.1587, 0.8413])
+        halves.append(1e3 * (high - low) / 2)
+    assert halves[0] < width < halves[1]
+    assert np.mean(halves) == pytest.approx(width, rel=0.2)
+
+
+@pytest.mark.parametrize(("mass", "width"), WIDTHS)
 @pytest.mark.parametrize("process", ["mu_mu_zprime", "mu_mu_scalar"])
 def test_dimuon_peak_is_unbiased_and_as_wide_as_computed_elsewhere(process, mass, width):
     columns = generate_chunk(process, 12_000, (2,), sqrt_s=SQRT_S, parameters={"mass": mass})

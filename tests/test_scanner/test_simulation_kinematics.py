@@ -61,6 +61,9 @@ def test_the_beams_meet_at_the_nominal_energy():
     total = (electron + positron)[:, None]
     assert kinematics.mass(total)[0] == pytest.approx(10.58, abs=1e-3)
     np.testing.assert_allclose(kinematics.to_centre_of_mass(total)[1:], 0.0, atol=1e-12)
+    np.testing.assert_allclose(kinematics.VELOCITY, [0.0415, 0.0, 0.2725], atol=1e-4)
+    speed = np.sqrt(np.sum(kinematics.VELOCITY**2))
+    assert speed / np.sqrt(1 - speed**2) == pytest.approx(0.287, abs=1e-3)
 
 
 def test_inverse_cdf_reproduces_moments_of_its_density(rng):

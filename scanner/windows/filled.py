@@ -176,7 +176,7 @@ def _one(samples: list[Filled], name: str, configuration: int) -> Filled:
     if len(found) != 1:
         raise InputError(
             f"{len(found)} samples {name!r} of kind simulation are in the store: a template needs one; "
-            "generate the store with this search, or ingest one with --kind simulation"
+            f"generate the store with this search, or ingest one with --sample {name} --kind simulation"
         )
     if not found[0].counts[configuration].sum() > 0.0:
         raise InputError(f"no row of the sample {name!r} is in the bins of its template: make it larger")

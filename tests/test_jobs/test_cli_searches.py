@@ -72,6 +72,11 @@ def test_validate_counts_the_points_of_counting_windows(darkscan):
     assert answer.json["windows"]["all"] > 300
 
 
+@pytest.mark.parametrize("name", definition.names())
+def test_every_search_is_valid(darkscan, name):
+    assert f"search {name!r} is valid" in darkscan("searches", "validate", name).out
+
+
 def test_validate_names_line_and_remedy(refused, tmp_path):
     path = tmp_path / "wrong.yaml"
     path.write_text("extends: bump_hunt\nresolutoin: 3 MeV\n")

@@ -10,6 +10,7 @@ from scanner.errors import InputError
 SCHEMA = 1
 ROWS_A_BLOCK = 1 << 24
 WINDOWS_A_BLOCK = 256
+LIMITS_A_BLOCK = 1 << 16
 ROWS_PER_SECOND = 5.0e7
 WINDOWS_PER_SECOND = 1.0e4
 BYTES_A_VALUE = 8
@@ -153,6 +154,14 @@ def pass_blocks(shards: Iterable[tuple[int, int]], rows: int) -> Iterator[PassBl
                 pieces, room, number = [], rows, number + 1
     if pieces:
         yield PassBlock(f"pass-{number:06d}", tuple(pieces))
+
+
+def windows_a_block(most: int, points: int) -> int:
+    """Return the windows of a block: fewer where each has many limits, so that workers share them.
+
+    All points of a window stay together, since they have limits in common.
+    """
+    return max(1, min(most, LIMITS_A_BLOCK // points))
 
 
 def fit_blocks(regions: Iterable[tuple[str, int]], windows: int) -> Iterator[FitBlock]:

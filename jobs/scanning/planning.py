@@ -1,6 +1,16 @@
 """The plan of a scan: what is checked before anything runs, and what it will cost."""
 
-from jobs.plan import WINDOWS_PER_SECOND, Estimate, Options, Plan, estimate, fit_blocks, pass_blocks
+from jobs.plan import (
+    WINDOWS_PER_SECOND,
+    Estimate,
+    FitBlock,
+    Options,
+    Plan,
+    estimate,
+    fit_blocks,
+    pass_blocks,
+    windows_a_block,
+)
 from jobs.scanning import counted, lived
 from scanner import definition, engine, kernels, runnable
 from scanner.definition import Search
@@ -56,8 +66,19 @@ def make_plan(search: Search, store: EventStore, url: str, options: Options) -> 
         code=code_digest(),
         cpu=kernels.instruction_set(),
         passes=tuple(pass_blocks(shards, options.rows_a_block)),
-        fits=tuple(fit_blocks(engine.lengths(search).items(), options.windows_a_block)),
+        fits=planned_fits(search, options),
     )
+
+
+def planned_fits(search: Search, options: Options) -> tuple[FitBlock, ...]:
+    """Return the blocks of windows of a search, each for all configurations and points of outer axes."""
+    windows = windows_a_block(options.windows_a_block, limits_a_window(search))
+    return tuple(fit_blocks(engine.lengths(search).items(), windows))
+
+
+def limits_a_window(search: Search) -> int:
+    """Count the configurations and points of outer axes that a window has limits at."""
+    return len(search.configurations) * len(outer_points(search))
 
 
 def make_stated_plan(search: Search, options: Options) -> Plan:
@@ -80,7 +101,7 @@ def make_stated_plan(search: Search, options: Options) -> Plan:
         code=code_digest(),
         cpu=kernels.instruction_set(),
         passes=(),
-        fits=tuple(fit_blocks(engine.lengths(search).items(), options.windows_a_block)),
+        fits=planned_fits(search, options),
     )
 
 
@@ -143,6 +164,7 @@ def plan_cost(plan: Plan, workers: int) -> Estimate:
     selections = engine.selections(search, stored)
     bins = sum(selection.empty().counts[0].size for selection in selections.values())
     columns = len({name for selection in selections.values() for name in selection.needed})
-    points = len(search.configurations) * len(outer_points(search))
     rate = UNBINNED if engine.unbinned(search) else IN_FLIGHT if search.decays else WINDOWS_PER_SECOND
-    return estimate(plan, columns=columns, bins=bins, workers=workers, points=points, rate=rate)
+    return estimate(
+        plan, columns=columns, bins=bins, workers=workers, points=limits_a_window(search), rate=rate
+    )

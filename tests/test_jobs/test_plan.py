@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.plan import FitBlock, PassBlock, Plan, estimate, fit_blocks, pass_blocks
+from jobs.plan import FitBlock, Options, PassBlock, Plan, estimate, fit_blocks, pass_blocks, windows_a_block
+from jobs.scanning.planning import planned_fits
+from scanner import definition
 from scanner.errors import InputError
 
 
@@ -41,6 +43,17 @@ def test_fit_blocks_cover_every_window_once(regions, windows):
     named = [(f"r{number}", length) for number, length in enumerate(regions)]
     covered = [(b.region, w) for b in fit_blocks(named, windows) for w in range(b.first, b.last)]
     assert covered == [(name, w) for name, length in named for w in range(length)]
+
+
+def test_workers_share_the_windows_of_a_search_of_many_configurations():
+    blocks = planned_fits(definition.load("idm_dark_higgs"), Options())
+    assert len(blocks) >= 8
+    assert sum(block.last - block.first for block in blocks) > 600
+    assert len({block.key for block in blocks}) == len(blocks)
+    few = planned_fits(definition.load("idm_dark_higgs"), Options(windows_a_block=7))
+    assert max(block.last - block.first for block in few) == 7
+    assert windows_a_block(256, 1) == 256
+    assert windows_a_block(256, 10**9) == 1
 
 
 def test_a_plan_survives_its_text():

@@ -118,6 +118,15 @@ def test_together_channels_limit_more_than_any_of_them_would_in_the_median(cube)
     assert float((cube["yield_limit"] / best).median()) < 1.0
 
 
+def test_the_cube_is_the_same_for_any_blocks(cube, store, tmp_path):
+    again = scan(
+        definition.parse(SEARCH), store, str(tmp_path / "again.zarr"), executor=SerialExecutor(),
+        options=Options(rows_a_block=300, windows_a_block=1),
+    )  # fmt: skip
+    for name in cube.data_vars:
+        np.testing.assert_array_equal(again[name], cube[name], str(name))
+
+
 @pytest.mark.parametrize("many", [1, 32])
 def test_configurations_cost_no_reading(store, tmp_path, monkeypatch, many):
     """The rows that are read, and how often, do not depend on the number of configurations."""

@@ -38,6 +38,8 @@ QUICK_MASSES, QUICK_PLANE, QUICK_OUTER, QUICK_CONFIGURATIONS = 7, 5, 3, 2
 
 PICTURE_MASSES, PICTURE_PLANE = 61, 25
 """Points on the mass axis, or on each of two, of the pictures on the pages."""
+PICTURE_SIGNALS = 6
+"""Factor on the events of signals that tell an efficiency, since all lifetimes are drawn from them."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def _outcome(search: Search, folder: Path, executor: Executor, quick: bool, even
 def picture(search: Search, image: Path, executor: Executor) -> None:
     """Draw the limits of a search from a reduced run into a small image."""
     with TemporaryDirectory() as folder:
-        small = reduced(search, PICTURE_MASSES, PICTURE_PLANE, outer=None)
+        small = reduced(search, PICTURE_MASSES, PICTURE_PLANE, outer=None, signals=PICTURE_SIGNALS)
         cube = run(small, Path(folder), executor, QUICK_EVENTS)
         plots.save_small(plots.overview_plot(drawn(cube)), image)
 
@@ -164,23 +166,27 @@ def quick_luminosity(search: Search, events: float = QUICK_EVENTS) -> float:
 
 
 def reduced(
-    search: Search, masses: int = QUICK_MASSES, plane: int = QUICK_PLANE, outer: int | None = QUICK_OUTER
+    search: Search,
+    masses: int = QUICK_MASSES,
+    plane: int = QUICK_PLANE,
+    outer: int | None = QUICK_OUTER,
+    signals: int = 1,
 ) -> Search:
     """Return a search with few points on every axis, all of outer ones by None, and few configurations."""
     most = masses if len(window_axes(search)) == 1 else plane
     beside = {axis.name for axis in outer_axes(search)}
     axes = {name: _few(axis, outer if name in beside else most) for name, axis in search.scan.items()}
     small = {"scan": axes, "configurations": search.configurations[:QUICK_CONFIGURATIONS]}
-    few = search.changed(**small, simulation=tuple(_small(process) for process in search.simulation))
+    few = search.changed(**small, simulation=tuple(_small(process, signals) for process in search.simulation))
     return definition.from_json(few.canonical)
 
 
-def _small(process: SimulatedProcess) -> SimulatedProcess:
+def _small(process: SimulatedProcess, signals: int) -> SimulatedProcess:
     """Return a process with few events of each signal that tells an efficiency."""
     if process.role != "efficiency" or process.events is None:
         return process
-    rows = None if process.rows is None else min(process.rows, QUICK_ROWS)
-    return process.model_copy(update={"events": min(process.events, QUICK_SIGNALS), "rows": rows})
+    rows = None if process.rows is None else min(process.rows, signals * QUICK_ROWS)
+    return process.model_copy(update={"events": min(process.events, signals * QUICK_SIGNALS), "rows": rows})
 
 
 def _few(axis: ScanAxis, most: int | None) -> ScanAxis:

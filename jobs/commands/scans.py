@@ -1,6 +1,6 @@
 """`darkscan plan`, `scan` and `status`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from json import loads
@@ -153,6 +153,8 @@ def describe(cube: Any) -> dict[str, Any]:
         report[name] = {word: count for word, count in found.items() if count}
     if "outliers" in cube and bool(cube["outliers"].any()):
         report["outliers"] = int((cube["outliers"] > 0).sum())
+    if "luminosity" in cube.attrs:
+        report["luminosity"] = f"{cube.attrs['luminosity']:g} fb^-1, {_luminosity_source(cube.attrs)}"
     report["systematics"] = cube.attrs.get("systematics", "")
     merged = loads(cube.attrs.get("merged_bins", "{}"))
     if any(merged.values()):
@@ -169,6 +171,15 @@ def describe(cube: Any) -> dict[str, Any]:
         names = ("p_global", "z_global", "p_global_method", "p_global_toys")
         report["global_significance"] = {name: cube.attrs[name] for name in names}
     return report
+
+
+def _luminosity_source(attributes: Mapping[Any, Any]) -> str:
+    """Say where the luminosity of a cube is from, and how to state that of one's own data."""
+    if attributes.get("luminosity_source") == "store":
+        return "of the store"
+    if attributes.get("data_kind") == "published counts":
+        return "of the published counts"
+    return "of the definition: state that of your own data by `ingest --luminosity`"
 
 
 def _excess(cube: Any) -> dict[str, Any]:

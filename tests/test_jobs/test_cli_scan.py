@@ -65,6 +65,15 @@ def test_scan_prints_its_summary(darkscan, definition_file, store, tmp_path):
         assert f"\n  {word} " in text
 
 
+def test_scan_says_where_the_luminosity_is_from(darkscan, definition_file, store, tmp_path):
+    with definition_file.open("a") as text:
+        text.write("luminosity: 178 fb^-1\n")
+    said = darkscan("scan", definition_file, store, "-o", tmp_path / "cube.zarr", "--json").json["luminosity"]
+    assert said == "178 fb^-1, of the definition: state that of your own data by `ingest --luminosity`"
+    said = darkscan("scan", "tau_3mu_counts", "-o", tmp_path / "counts.zarr", "--json").json["luminosity"]
+    assert said == "424 fb^-1, of the published counts"
+
+
 def test_query_at_a_point(darkscan, coupled):
     answer = darkscan("query", coupled, "--at", "m_zprime=3.0", "--json").json
     assert answer["at"]["m_zprime"] == pytest.approx(3.0, abs=0.004)

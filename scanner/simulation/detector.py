@@ -119,9 +119,9 @@ def muons_identified(p: Array, rng: Generator, muons: MuonIdentification = MUON_
 
 def energy_resolution(energy: Array, calorimeter: Calorimeter = CALORIMETER) -> Array:
     """Return σ_E [GeV] of photons of these energies [GeV], of the same shape."""
-    noise = calorimeter.noise / energy
-    shower = calorimeter.shower / energy**0.25
-    return np.asarray(energy * np.sqrt(noise**2 + shower**2 + calorimeter.constant**2))
+    # Each term times the energy: divided by the softest of photons, the noise would overflow.
+    shower, constant = calorimeter.shower * energy**0.75, calorimeter.constant * energy
+    return np.asarray(np.sqrt(calorimeter.noise**2 + shower**2 + constant**2))
 
 
 def crystal_ball_deviate(rng: Generator, size: int, start: float, power: float) -> Array:

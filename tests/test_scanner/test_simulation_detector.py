@@ -64,6 +64,7 @@ def test_energy_resolution():
     energy = np.array([0.1, 1.0, 5.0])
     expected = [e * np.sqrt((0.00066 / e) ** 2 + (0.0081 / e**0.25) ** 2 + 0.0134**2) for e in energy]
     np.testing.assert_allclose(detector.energy_resolution(energy), expected, rtol=1e-12)
+    assert detector.energy_resolution(np.array([1e-200])) == pytest.approx(0.00066, rel=1e-12)
 
 
 @pytest.mark.parametrize(("start", "power"), [(1.0, 10.0), (0.7, 3.0), (2.0, 5.0)])

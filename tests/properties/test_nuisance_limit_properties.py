@@ -3,7 +3,7 @@
 import numpy as np
 import pyhf
 import pytest
-from hypothesis import Phase, given, reject, settings
+from hypothesis import Phase, example, given, reject, settings
 from hypothesis import strategies as st
 
 from scanner.likelihoods.interchange import STRENGTH, pyhf_workspace
@@ -41,6 +41,7 @@ def minuit():
 
 @settings(max_examples=6, deadline=None, phases=(Phase.explicit, Phase.generate))
 @given(rates, seeds, st.integers(1, 4), deltas)
+@example(0.1478504202183227, 252, 2, 0.0914502023479398)  # two minima at the observed limit
 def test_limits_and_bands_are_those_of_pyhf(minuit, bent_window, rate, seed, nuisances, delta):
     """Without free background terms, which pyhf cannot keep from making bins negative, and with a nuisance.
 

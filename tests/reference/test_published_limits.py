@@ -153,7 +153,7 @@ def test_the_plot_shows_cross_section_and_coupling_with_a_gap_between_the_region
     assert "Coupling" in coupling.get_ylabel()
     for panel in (sigma, coupling):
         curves = [np.asarray(line.get_xdata(), dtype=float) for line in panel.get_lines()]
-        long = [x for x in curves if x.size > 30]  # not the published points
+        long = [x for x in curves if x.size > 100]  # not the published points
         assert any(x.max() == 6.85 for x in long)
         assert not any(x.min() < 6.8 and x.max() > 6.9 for x in long)
     plots.save(figure, tmp_path / "alp_gg.png")

@@ -27,7 +27,7 @@ class Injection:
 INJECTIONS = (
     Injection("ap_inv", 0.3, 600.0, 2.0, (0.1, 3.0)),
     Injection("ap_inv", 4.0, 60.0, 2.0, (3.0, 4.8)),
-    Injection("alp_inv", 6.5, 900.0, 2.0, (6.3, 6.7)),
+    Injection("ap_inv", 6.5, 900.0, 2.0, (6.3, 6.7)),
     Injection("ap_vis", 3.4, 60000.0, 0.005, (3.2, 3.6)),
     Injection("zp_tautau", 6.0, 5.0, 40.0, (5.8, 6.2)),
     Injection("tautau_ll", 0.15, 3.0, 60.0, (0.12, 0.18)),

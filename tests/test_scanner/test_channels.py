@@ -244,7 +244,7 @@ def test_the_cube_names_the_channels():
     cube = cubes.assemble(search, {"all": grid}, {(0, 0): {"all": [found]}}, {"luminosity": 10.0})
     assert cube["channel"].to_numpy().tolist() == ["ee", "mumu"]
     assert cube["channel_efficiency"].dims == cube["background_order"].dims == ("m_x", "channel")
-    with pytest.raises(InputError, match="a projection of 2 channels together"):
+    with pytest.raises(InputError, match="projected from the likelihoods of its run"):
         project(cube, [50.0])
 
 

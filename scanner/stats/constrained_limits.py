@@ -23,8 +23,6 @@ NOTHING = 1e-7
 """Limit over its first guess below which every yield is excluded."""
 TRIED = np.array([0, window.NEWTON, window.NEWTON | window.INTERIOR])
 """Bits of the minimisers that a number of attempts stands for."""
-FOLLOWED = (0.25, 0.5, 0.75, 1.0)
-"""Parts of a yield by which its profile is followed from the best fit."""
 ROOT_2PI = np.sqrt(2.0 * np.pi)
 
 
@@ -155,9 +153,8 @@ def cls_values(problem: BinnedProblem, yields: Floats) -> Floats:
     pair = fit_pair(problem)
     background, _ = bands(problem, pair, np.zeros(len(QUANTILES)), pair.found)
     data = Profile(problem, _either(pair.free.yields > 0.0, pair.free, pair.null))
-    for share in FOLLOWED:  # far off, a window may have a second minimum, which a single step ends in
-        q, slope, found = data.evaluate(share * yields, pair.found)
-        q_asimov, slope_asimov, also = background.evaluate(share * yields, pair.found)
+    q, slope, found = data.evaluate(yields, pair.found)
+    q_asimov, slope_asimov, also = background.evaluate(yields, pair.found)
     q = np.where(pair.free.yields > yields, 0.0, q)
     value, _ = log_p_value(q, slope, q_asimov, slope_asimov, "cls")
     quantiles = np.array(QUANTILES)

@@ -40,9 +40,8 @@ def minuit():
 def test_limits_and_bands_are_those_of_pyhf(minuit, bent_window, number):
     """Without free background terms, which pyhf cannot keep from making bins negative, and with a nuisance.
 
-    At a fixed yield pyhf cannot fit a model that has nothing else, nor find the minima of denser windows. The
-    windows are always the same: of random ones one in thirty has two minima of its nuisances, and the two
-    programs may end in different ones.
+    At a fixed yield pyhf cannot fit a model that has nothing else. The windows are always the same, of up to
+    10⁴ events: of the first 60 the two programs differ in numbers 51 and 56, and in some denser ones.
     """
     rng = np.random.default_rng(number)
     rate, seed, nuisances = 10.0 ** rng.uniform(-2.0, 4.0), rng.integers(2**32), rng.integers(1, 5)
